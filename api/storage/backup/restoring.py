@@ -176,7 +176,7 @@ class _Restoring:
             raise invalid(f"the record of the job {row['id']} names an artifact that the service does not write")
         if "stored_bytes" not in row:  # a backup of version 3
             sizes = [each.get("size_bytes") for each in row["artifacts"]]
-            row |= {"stored_bytes": sum(size for size in sizes if isinstance(size, int) and size > 0)}
+            row = row | {"stored_bytes": sum(size for size in sizes if isinstance(size, int) and size > 0)}
         free = {"lease_owner": None, "lease_until": None, "heartbeat_at": None}
         if row["state"] == JobState.RUNNING:
             return row | free | {"state": JobState.QUEUED}

@@ -354,9 +354,7 @@ def test_a_rewritten_backup_that_is_not_changed_is_restored(tmp_path: Path, made
     assert restore_backup(tmp_path / "same.tar", settings_of(tmp_path / "new")).jobs == 4
 
 
-def test_a_backup_of_version_3_has_no_webhooks_and_no_sizes_of_jobs(
-    tmp_path: Path, made: tuple[Settings, Path]
-) -> None:
+def test_a_backup_of_version_3_has_neither_webhooks_nor_sizes(tmp_path: Path, made: tuple[Settings, Path]) -> None:
     manifest, contents = contents_of(made[1])
     kept = {
         name: text for name, text in contents.items() if name not in {f"database/{each}.jsonl" for each in NEW_IN_4}
