@@ -6,13 +6,13 @@ from typing import Literal
 
 from pydantic import Field
 
-from api.server_settings import ServerSettings
+from api.storage_settings import StorageSettings
 
 ExecutorName = Literal["subprocess", "ray"]
 """Name of an executor; `api/execution/executors.py` has the class of each."""
 
 
-class JobSettings(ServerSettings):
+class JobSettings(StorageSettings):
     """Settings of where jobs run; `Settings` has them too."""
 
     executor: ExecutorName = Field(

@@ -31,7 +31,12 @@ from api.execution.executor import (
 from api.execution.job_share import share_of
 from api.execution.log_tail import last_lines, last_lines_of
 from api.execution.ray_jobs import Command, RayJobs, Submission
-from api.execution.worker_settings import needed_variables, shown_environment
+from api.execution.worker_command import (
+    WORKER_ARGUMENTS,
+    environment_elsewhere,
+    options_elsewhere,
+    worker_options,
+)
 from api.settings import Settings
 from api.storage.database import Store
 from api.storage.job_directory import JobDirectory
@@ -57,19 +62,19 @@ class RayExecutor:
 
     Args:
         settings: Settings of the service; they have the address of the cluster.
-        worker_command: Arguments of Python that run a worker; the job, the attempt and the options are appended.
+        worker_arguments: Arguments of Python that run a worker; the job, the attempt and the options are appended.
 
     Raises:
         RequestError: If the settings have no address.
     """
 
-    def __init__(self, settings: Settings, worker_command: Sequence[str] = ("-m", "api.execution.worker")) -> None:
+    def __init__(self, settings: Settings, worker_arguments: Sequence[str] = WORKER_ARGUMENTS) -> None:
         if settings.ray_address is None:
             raise RequestError(
                 "the executor ray needs the URL of a Ray cluster's dashboard; give --ray-address http://HEAD:8265"
             )
         self._settings = settings
-        self._worker_command = worker_command
+        self._worker_arguments = worker_arguments
         self._jobs = RayJobs(settings.ray_address, settings.ray_token)
         self._store = Store(settings.database)
         self._own: set[Handle] = set()
@@ -195,17 +200,16 @@ class RayExecutor:
     def _command(self, attempt: Attempt) -> Command:
         python, settings = self._settings.ray_python, self._settings
         log = JobDirectory.of(attempt.job_id, settings).log
+        share = share_of(settings, self._store.job_of_any_project(attempt.job_id))
         line = [
             *(python, "-m", "api.execution.logged_command", str(log), str(settings.max_log_bytes)),
-            *(python, *self._worker_command, attempt.job_id, f"--attempt={attempt.number}"),
-            *(f"--needs={name}" for name in needed_variables(settings)),
+            *(python, *self._worker_arguments, attempt.job_id),
+            *worker_options(attempt, share),
+            *options_elsewhere(settings),
         ]
-        share = share_of(settings, self._store.job_of_any_project(attempt.job_id))
-        if share.memory_bytes is not None:
-            line.append(f"--memory-bytes={share.memory_bytes}")
         return Command(
             line=f"exec {shlex.join(line)}",
-            environment=shown_environment(settings) | {"OMP_NUM_THREADS": str(share.processors)},
+            environment=environment_elsewhere(settings, share),
             processors=share.processors,
             gpus=share.gpus,
             memory_bytes=share.memory_bytes,

@@ -12,24 +12,19 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final
 
 from api.execution.executor import Attempt, ExecutorUnavailable, Handle, ending_of
 from api.execution.job_log import start_log_writer
 from api.execution.job_share import JobShare, share_of
 from api.execution.log_tail import last_lines
-from api.execution.worker_settings import worker_environment
+from api.execution.worker_command import WORKER_COMMAND, environment_here, worker_options
 from api.settings import Settings
 from api.storage.database import Store
 from api.storage.job_directory import JobDirectory
 from api.storage.process_lock import ProcessLock
 
-WORKER_COMMAND: Final = (sys.executable, "-m", "api.execution.worker")
-
-_PACKAGE_ROOT: Final = Path(__file__).resolve().parents[2]
 _EXIT_SECONDS: Final = 2.0
 """Longest time in seconds between the release of a worker's lock and its exit status."""
 
@@ -62,18 +57,19 @@ class SubprocessExecutor:
         if lock is None:
             return self.find(attempt)
         share = self._share_of(attempt)
+        options = [*worker_options(attempt, share), f"--nice={self._settings.job_nice}"]
         try:
             directory.log.touch()
             writer, output = start_log_writer(directory.log, self._settings.max_log_bytes)
             try:
                 child = subprocess.Popen(  # noqa: S603  # the command is ours, and its arguments are not from a shell
-                    [*self._worker_command, attempt.job_id, *self._worker_options(attempt, share), f"--lock={lock}"],
+                    [*self._worker_command, attempt.job_id, *options, f"--lock={lock}"],
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=output,
                     pass_fds=[lock],
                     start_new_session=True,
-                    env=self._worker_environment(share),
+                    env=environment_here(self._settings, share),
                 )
             finally:
                 os.close(output)
@@ -161,18 +157,6 @@ class SubprocessExecutor:
             self._store = Store(self._settings.database)
         return share_of(self._settings, self._store.job_of_any_project(attempt.job_id))
 
-    def _worker_options(self, attempt: Attempt, share: JobShare) -> list[str]:
-        return [
-            f"--attempt={attempt.number}",
-            f"--memory-bytes={share.memory_bytes}",
-            f"--nice={self._settings.job_nice}",
-        ]
-
-    def _worker_environment(self, share: JobShare) -> dict[str, str]:
-        threads = {"OMP_NUM_THREADS": str(share.processors)}
-        environment = os.environ | threads if share.is_chosen else threads | os.environ
-        return environment | {"PYTHONPATH": os.pathsep.join(_import_path())} | worker_environment(self._settings)
-
     def _signal(self, handle: Handle, number: signal.Signals) -> None:
         if not self.is_alive(handle):
             return
@@ -194,8 +178,3 @@ def _handle(attempt: Attempt) -> Handle:
 def _attempt(handle: Handle) -> Attempt:
     job_id, _, number = handle.rpartition("/")
     return Attempt(job_id, int(number))
-
-
-def _import_path() -> list[str]:
-    """Return the directories in which a worker process finds the packages of bitbudget, installed or not."""
-    return [str(_PACKAGE_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]

@@ -1,6 +1,6 @@
 """Worker process of one attempt to run a job: `python -m api.execution.worker JOB --attempt NUMBER ...`.
 
-Its environment has the settings of its service (`worker_settings`).
+Its environment has the settings of its service (`worker_command`).
 
 The worker writes progress and result to the database. It continues if the service ends. If the worker ends
 unexpectedly, it leaves only checkpoints, from which the next attempt continues.
@@ -18,8 +18,8 @@ from api.execution.executor import ALREADY_BEGUN
 from api.execution.heartbeat import Heartbeat
 from api.execution.job_record import JobRecord
 from api.execution.observed_attempt import observed_attempt
+from api.execution.worker_command import settings_of_worker
 from api.execution.worker_limits import MEMORY_ADVICE, is_out_of_memory, limit_worker
-from api.execution.worker_settings import settings_of_worker
 from api.operations.sensitivity import SensitivityJob, run_sensitivity_job
 from api.operations.shrink.job import ShrinkJob, run_shrink_job
 from api.operations.train import MainJob, run_main_job

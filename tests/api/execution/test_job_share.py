@@ -9,6 +9,7 @@ import pytest
 
 from api.execution import machine
 from api.execution.job_share import JobShare, check_resources, share_of
+from api.job_settings import ExecutorName
 from api.schemas.jobs import JobResources
 from api.settings import MIB, Settings
 from api.storage.database import Store
@@ -40,7 +41,10 @@ def job_with(folder: Path, resources: JobResources | None) -> Job:
 
 def test_a_job_gets_what_it_asks_for(tmp_path: Path) -> None:
     job = job_with(tmp_path, ASKED)
-    expected = {"subprocess": JobShare(3, 0, 100 * MIB, True), "ray": JobShare(3, 2, 100 * MIB, True)}
+    expected: dict[ExecutorName, JobShare] = {
+        "subprocess": JobShare(3, 0, 100 * MIB, True),
+        "ray": JobShare(3, 2, 100 * MIB, True),
+    }
     for executor, share in expected.items():
         settings = Settings(data_directory=tmp_path, executor=executor, job_processors=5, job_gpus=1)
         assert share_of(settings, job) == share
