@@ -87,6 +87,14 @@ class RayCluster:
         answer = httpx.get(f"{self.url}/api/jobs/", headers=self._headers, timeout=10).raise_for_status()
         return [each["submission_id"] for each in answer.json() if each["submission_id"]]
 
+    def names(self) -> list[tuple[int, str]]:
+        """Return process id and command line of each process of the cluster; Ray names those of tasks after them."""
+        found = []
+        for each in self._processes():
+            with contextlib.suppress(OSError):
+                found.append((each, Path(f"/proc/{each}/cmdline").read_bytes().decode(errors="replace")))
+        return found
+
     def _answers(self) -> bool:
         try:
             return httpx.get(f"{self.url}/api/jobs/", headers=self._headers, timeout=5).is_success
