@@ -7,14 +7,12 @@ environment variable of the field (its `validation_alias`), the default of the f
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, Field
 
 from api.logs import LogFormat
-from api.server_settings import ServerSettings
-from network.budget import parse_size_bytes
-from network.errors import RequestError
+from api.project_settings import SIZE, ProjectSettings
 
 MIB: Final = 2**20
 
@@ -32,23 +30,11 @@ ExecutorName = Literal["subprocess"]
 """Name of an executor; `api/execution/executors.py` has the class of each."""
 
 
-def _size_bytes(value: Any) -> int | None:
-    if value is None:  # only a setting that may have no value accepts it
-        return None
-    try:
-        return parse_size_bytes(value, "the size")
-    except RequestError as error:
-        raise ValueError(str(error)) from None
-
-
-SIZE: Final = BeforeValidator(_size_bytes)
-"""Validator that reads a size: a number of bytes, or text with a unit, such as '64MiB'."""
-
 AbsolutePath = Annotated[Path, AfterValidator(Path.absolute)]
 
 
-class Settings(ServerSettings):
-    """Settings of the HTTP service: those of its connections, and all others."""
+class Settings(ProjectSettings):
+    """Settings of the HTTP service: those of its connections and of projects, and all others."""
 
     data_directory: AbsolutePath = Field(
         default=Path("bitbudget-data"),

@@ -5,15 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 from api.storage.database.connections import Database
+from api.storage.database.deliveries import DeliveryRecords
 from api.storage.database.events import EventRecords
 from api.storage.database.files import FileRecords
 from api.storage.database.idempotency import IdempotencyRecords
 from api.storage.database.jobs import JobRecords
 from api.storage.database.keys import ApiKeyRecords
 from api.storage.database.opening import prepare
+from api.storage.database.webhooks import WebhookRecords
 
 
-class Store(FileRecords, JobRecords, EventRecords, ApiKeyRecords, IdempotencyRecords):
+class Store(FileRecords, JobRecords, EventRecords, ApiKeyRecords, IdempotencyRecords, WebhookRecords, DeliveryRecords):
     """Database of the service, seen by one project: that of the name "default" when it is opened.
 
     Args:
