@@ -7,14 +7,12 @@ environment variable of the field (its `validation_alias`), the default of the f
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import Field
 
 from api.logs import LogFormat
-from api.server_settings import ServerSettings
-from network.budget import parse_size_bytes
-from network.errors import RequestError
+from api.storage_settings import SIZE, AbsolutePath, StorageSettings
 
 MIB: Final = 2**20
 
@@ -32,38 +30,9 @@ ExecutorName = Literal["subprocess"]
 """Name of an executor; `api/execution/executors.py` has the class of each."""
 
 
-def _size_bytes(value: Any) -> int | None:
-    if value is None:  # only a setting that may have no value accepts it
-        return None
-    try:
-        return parse_size_bytes(value, "the size")
-    except RequestError as error:
-        raise ValueError(str(error)) from None
+class Settings(StorageSettings):
+    """Settings of the HTTP service: those of its connections, of what it stores, and all others."""
 
-
-SIZE: Final = BeforeValidator(_size_bytes)
-"""Validator that reads a size: a number of bytes, or text with a unit, such as '64MiB'."""
-
-AbsolutePath = Annotated[Path, AfterValidator(Path.absolute)]
-
-
-class Settings(ServerSettings):
-    """Settings of the HTTP service: those of its connections, and all others."""
-
-    data_directory: AbsolutePath = Field(
-        default=Path("bitbudget-data"),
-        validation_alias="BITBUDGET_DATA",
-        description="Directory for everything that the service stores. Services share a directory only "
-        "if they share a database by its URL.",
-    )
-    database_url: str | None = Field(
-        default=None,
-        validation_alias="BITBUDGET_DATABASE",
-        repr=False,  # it may have a password
-        description="URL of the database, such as postgresql+psycopg://USER:PASSWORD@HOST/DATABASE; none: the SQLite "
-        "file bitbudget.sqlite in the data directory. Other users of the machine can read options of a command, so "
-        "give a URL with a password by the environment variable.",
-    )
     operator_datasets: AbsolutePath | None = Field(
         default=None,
         validation_alias="BITBUDGET_DATASETS",
@@ -227,21 +196,6 @@ class Settings(ServerSettings):
         "http://127.0.0.1:4318; needs the extra tracing.",
     )
 
-    @property
-    def database(self) -> str | Path:
-        """URL of the service's database, or the path of its SQLite file."""
-        return self.database_url or self.data_directory / "bitbudget.sqlite"
-
-    @property
-    def networks_directory(self) -> Path:
-        """Path of the directory of uploaded networks."""
-        return self.data_directory / "networks"
-
-    @property
-    def derived_directory(self) -> Path:
-        """Path of the directory of files that are computed from uploaded networks and may be deleted at any time."""
-        return self.data_directory / "derived"
-
     def derived_directory_of(self, project: str) -> Path:
         """Return the path of the directory of files that are computed for one project.
 
@@ -249,28 +203,3 @@ class Settings(ServerSettings):
         another one has uploaded.
         """
         return self.derived_directory if project == DEFAULT_PROJECT else self.derived_directory / "projects" / project
-
-    @property
-    def answers_directory(self) -> Path:
-        """Path of the directory of kept answers to questions, which may be deleted at any time."""
-        return self.data_directory / "answers"
-
-    @property
-    def datasets_directory(self) -> Path:
-        """Path of the directory of uploaded datasets."""
-        return self.data_directory / "datasets"
-
-    @property
-    def incoming_directory(self) -> Path:
-        """Path of the directory of uploads that are being received; it is emptied when the service starts."""
-        return self.data_directory / "incoming"
-
-    @property
-    def partial_directory(self) -> Path:
-        """Path of the directory of uploads that arrive in pieces."""
-        return self.data_directory / "partial"
-
-    @property
-    def jobs_directory(self) -> Path:
-        """Path of the directory that has one subdirectory for each job."""
-        return self.data_directory / "jobs"

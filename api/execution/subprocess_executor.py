@@ -20,15 +20,11 @@ from typing import Final
 from api.execution import log_writer
 from api.execution.executor import Attempt, ExecutorUnavailable, Handle
 from api.execution.log_tail import last_lines
-from api.execution.machine import job_memory_bytes, job_threads
-from api.execution.observed_attempt import observing_environment
+from api.execution.worker_command import WORKER_COMMAND, worker_environment, worker_options
 from api.settings import Settings
 from api.storage.job_directory import JobDirectory
 from api.storage.process_lock import ProcessLock
 
-WORKER_COMMAND: Final = (sys.executable, "-m", "api.execution.worker")
-
-_PACKAGE_ROOT: Final = Path(__file__).resolve().parents[2]
 _EXIT_SECONDS: Final = 2.0
 """Longest time in seconds between the release of a worker's lock and its exit status."""
 _REMEMBERED_ENDINGS: Final = 100
@@ -66,13 +62,13 @@ class SubprocessExecutor:
             writer, output = self._start_log_writer(directory.log)
             try:
                 child = subprocess.Popen(  # noqa: S603  # the command is ours, and its arguments are not from a shell
-                    [*self._worker_command, attempt.job_id, *self._worker_options(attempt), f"--lock={lock}"],
+                    [*self._worker_command, attempt.job_id, *worker_options(self._settings, attempt), f"--lock={lock}"],
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=output,
                     pass_fds=[lock],
                     start_new_session=True,
-                    env=self._worker_environment(),
+                    env=worker_environment(self._settings),
                 )
             finally:
                 os.close(output)
@@ -152,24 +148,6 @@ class SubprocessExecutor:
             del self._children[handle]
             del self._log_writers[handle]
 
-    def _worker_options(self, attempt: Attempt) -> list[str]:
-        options = [
-            f"--attempt={attempt.number}",
-            f"--data-directory={self._settings.data_directory}",
-            f"--max-dataset-bytes={self._settings.max_dataset_bytes}",
-            f"--memory-bytes={job_memory_bytes(self._settings)}",
-            f"--nice={self._settings.job_nice}",
-        ]
-        if self._settings.operator_datasets is not None:
-            options.append(f"--operator-datasets={self._settings.operator_datasets}")
-        return options
-
-    def _worker_environment(self) -> dict[str, str]:
-        environment = {"OMP_NUM_THREADS": str(job_threads(self._settings)), **os.environ}
-        if self._settings.database_url is not None:  # not an option: every user of the machine can read those
-            environment["BITBUDGET_DATABASE"] = self._settings.database_url
-        return environment | {"PYTHONPATH": os.pathsep.join(_import_path())} | observing_environment(self._settings)
-
     def _start_log_writer(self, log: Path) -> tuple[subprocess.Popen[bytes], int]:
         """Start the process that writes the log of a job; return it, and the file descriptor of the worker's output."""
         source, output = os.pipe()
@@ -209,8 +187,3 @@ def _handle(attempt: Attempt) -> Handle:
 def _attempt(handle: Handle) -> Attempt:
     job_id, _, number = handle.rpartition("/")
     return Attempt(job_id, int(number))
-
-
-def _import_path() -> list[str]:
-    """Return the directories in which a worker process finds the packages of bitbudget, installed or not."""
-    return [str(_PACKAGE_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]

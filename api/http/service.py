@@ -26,6 +26,7 @@ from api.services.networks import Networks
 from api.settings import Settings
 from api.storage.answer_cache import AnswerCache, ProjectAnswers
 from api.storage.database import Store
+from api.storage.objects.object_store import ObjectStore
 from api.storage.partial_uploads import PartialUploads
 from api.storage.process_lock import ProcessLock
 from network.errors import RequestError
@@ -77,9 +78,12 @@ class Service:
             settings: Settings of the service.
 
         Raises:
-            RequestError: If the data directory is not writable, or if another service uses it.
+            RequestError: If the data directory is not writable, if another service uses it, or if the store cannot be
+                used.
             StoreError: If a later version of bitbudget created the database.
         """
+        if (objects := ObjectStore.of(settings)) is not None:
+            objects.check()
         tracing = Tracing.to(settings.otlp_endpoint)
         try:
             settings.data_directory.mkdir(parents=True, exist_ok=True)

@@ -23,7 +23,7 @@ from api.schemas.job_state import JobState
 from api.settings import Settings
 from api.storage.backup.archive import ArchiveReader, BackupError, Entry, invalid, is_file_name, read_archive
 from api.storage.backup.making import BackupSummary
-from api.storage.backup.rows import TABLES, read_rows, set_counters, write_rows
+from api.storage.backup.rows import TABLES, read_rows, set_counters, tables_of, write_rows
 from api.storage.database.connections import Database
 from api.storage.database.opening import prepare
 from api.storage.database.schema import FILES, JOBS, SCHEMA_VERSION
@@ -65,7 +65,7 @@ def _check(archive: ArchiveReader) -> None:
             f"the backup was made by a later version of bitbudget ({manifest.version}); restore it with that version"
         )
     found = {entry.name for entry in manifest.entries if entry.name.startswith("database/")}
-    if wrong := found ^ {f"database/{table}.jsonl" for table in TABLES}:
+    if wrong := found ^ {f"database/{table}.jsonl" for table in tables_of(manifest.schema_version)}:
         raise invalid(f"'{min(wrong)}' is missing or unknown")
 
 
@@ -174,6 +174,9 @@ class _Restoring:
             raise invalid(f"the record of the job {row['id'][:64]!r} is invalid")
         if not all(isinstance(name, str) and is_file_name(name) for name in names):
             raise invalid(f"the record of the job {row['id']} names an artifact that the service does not write")
+        if "stored_bytes" not in row:  # a backup of version 3
+            sizes = [each.get("size_bytes") for each in row["artifacts"]]
+            row = row | {"stored_bytes": sum(size for size in sizes if isinstance(size, int) and size > 0)}
         free = {"lease_owner": None, "lease_until": None, "heartbeat_at": None}
         if row["state"] == JobState.RUNNING:
             return row | free | {"state": JobState.QUEUED}

@@ -22,7 +22,7 @@ from api.storage.database.schema import EVENTS, IDEMPOTENCY, JOBS
 from api.storage.records import TRACEPARENT, UNFINISHED, Job
 
 _ALL_STATES: Final = tuple(JobState)
-_UNSEEN: Final = frozenset({"lease_owner", "lease_until", "heartbeat_at", "progress_at"})
+_UNSEEN: Final = frozenset({"lease_owner", "lease_until", "heartbeat_at", "progress_at", "used_at"})
 """Columns that callers of the service do not see, so that a change of them leaves the revision as it is."""
 _WITHOUT_LARGE: Final[dict[str, Any]] = {"result": None, "artifacts": []}
 """Columns that a list of jobs does not read, with their values in it."""
@@ -219,6 +219,8 @@ class JobRecords(ProjectRecords):
                 change = change.where(column == value)
         if (state := values.get("state")) is not None:
             values["finished_at"] = time.time() if state.is_final else None
+        if (artifacts := values.get("artifacts")) is not None:
+            values["stored_bytes"] = sum(each["size_bytes"] for each in artifacts)
         if not values.keys() <= _UNSEEN:
             values["revision"] = JOBS.c.revision + 1
         changed = change.values(**values).returning(JOBS.c.project, JOBS.c.attempt, JOBS.c.revision)
