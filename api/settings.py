@@ -7,10 +7,11 @@ environment variable of the field (its `validation_alias`), the default of the f
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
 from pydantic import Field
 
+from api.job_settings import JobSettings
 from api.logs import LogFormat
 from api.project_settings import ProjectSettings
 from api.setting_types import SIZE, AbsolutePath
@@ -28,12 +29,9 @@ MAX_JSON_BODY_BYTES: Final = MIB
 MULTIPART_OVERHEAD_BYTES: Final = 64 * 1024
 """Number of bytes that boundaries and headers may add to the file in a multipart upload."""
 
-ExecutorName = Literal["subprocess"]
-"""Name of an executor; `api/execution/executors.py` has the class of each."""
 
-
-class Settings(StorageSettings, ProjectSettings):
-    """Settings of the HTTP service: those of its connections, of what it stores, of its projects, and all others."""
+class Settings(StorageSettings, JobSettings, ProjectSettings):
+    """Settings of the HTTP service: its connections, what it stores, where jobs run, its projects, and all others."""
 
     operator_datasets: AbsolutePath | None = Field(
         default=None,
@@ -113,13 +111,14 @@ class Settings(StorageSettings, ProjectSettings):
         le=1024,
         validation_alias="BITBUDGET_MAX_JOBS",
         description="Number of jobs that run at the same time; other jobs wait in the queue. none: one for every two "
-        "processor cores. The cores are shared evenly: they are divided by this number for the threads of a job.",
+        "processor cores, and 64 with ray. The cores are shared evenly: they are divided by this number for the "
+        "threads of a job.",
     )
     job_memory_bytes: Annotated[int | None, SIZE] = Field(
         default=None,
         validation_alias="BITBUDGET_JOB_MEMORY",
         description="Memory that the worker of one job may allocate; none: three quarters of the memory of the machine "
-        "or container, divided by the number of jobs that run at the same time.",
+        "or container, divided by the number of jobs that run at the same time. With ray, none: no limit.",
     )
     job_seconds: float = Field(
         default=604_800.0,
@@ -180,12 +179,6 @@ class Settings(StorageSettings, ProjectSettings):
         validation_alias="BITBUDGET_TURN_SECONDS",
         description="Time in seconds between two checks of all unfinished jobs.",
     )
-    executor: ExecutorName = Field(
-        default="subprocess",
-        validation_alias="BITBUDGET_EXECUTOR",
-        description="Where jobs run. subprocess: each job in its own process on this machine.",
-    )
-
     log_format: LogFormat = Field(
         default="text",
         validation_alias="BITBUDGET_LOG_FORMAT",

@@ -1,5 +1,7 @@
 """Worker process of one attempt to run a job: `python -m api.execution.worker JOB --attempt NUMBER ...`.
 
+Its environment has the settings of its service (`worker_command`).
+
 The worker writes progress and result to the database. It continues if the service ends. If the worker ends
 unexpectedly, it leaves only checkpoints, from which the next attempt continues.
 """
@@ -9,13 +11,14 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
-from pathlib import Path
 from typing import Final
 
 from api.errors import JOB_LIMIT, problem_of, problem_of_system
+from api.execution.executor import ALREADY_BEGUN
 from api.execution.heartbeat import Heartbeat
 from api.execution.job_record import JobRecord
 from api.execution.observed_attempt import observed_attempt
+from api.execution.worker_command import settings_of_worker
 from api.execution.worker_limits import MEMORY_ADVICE, is_out_of_memory, limit_worker
 from api.operations.question_job import QuestionJob, run_question_job
 from api.operations.sensitivity import SensitivityJob, run_sensitivity_job
@@ -134,9 +137,7 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("job", help="identifier of the job")
     parser.add_argument("--attempt", type=int, required=True, help="number of the attempt")
-    parser.add_argument("--data-directory", type=Path, required=True, help="data directory of the service")
-    parser.add_argument("--max-dataset-bytes", type=int, required=True, help="largest dataset file, in bytes")
-    parser.add_argument("--operator-datasets", type=Path, help="directory of the operator's datasets")
+    parser.add_argument("--needs", action="append", default=[], help="environment variable that must have a value")
     parser.add_argument("--lock", type=int, help="inherited file descriptor that holds the lock of the job, if any")
     parser.add_argument("--memory-bytes", type=int, help="memory that this process may allocate; default: no limit")
     parser.add_argument("--nice", type=int, default=0, help="number by which the priority of this process is lowered")
@@ -145,17 +146,16 @@ def main(arguments: list[str] | None = None) -> None:
     if given.lock is not None:
         os.set_inheritable(given.lock, False)  # processes that this process starts must not inherit the lock
         ProcessLock.sign(given.lock, os.getpid(), label=str(given.attempt))
-    settings = Settings(
-        data_directory=given.data_directory,
-        max_dataset_bytes=given.max_dataset_bytes,
-        operator_datasets=given.operator_datasets,
-    )
+    settings = settings_of_worker(given.needs)
     store = Store(settings.database)
     job = store.job_of_any_project(given.job)
-    if job is not None and job.state is JobState.RUNNING and job.attempt == given.attempt:
-        own = store.of_project(job.project)
-        with observed_attempt(own, settings, job):
-            work(own, settings, job)
+    if job is None or job.state is not JobState.RUNNING or job.attempt != given.attempt:
+        return
+    own = store.of_project(job.project)
+    if not own.begin_attempt(job.id, job.attempt):
+        raise SystemExit(ALREADY_BEGUN)
+    with observed_attempt(own, settings, job):
+        work(own, settings, job)
 
 
 if __name__ == "__main__":

@@ -160,7 +160,7 @@ class Service:
             reads=reads,
             uploads=ResumableUploads(name, self.settings, reads, self.partial_uploads, self.appending),
             solves=solves,
-            job_creation=JobCreation(jobs, networks, reads, solves, self.tracing),
+            job_creation=JobCreation(jobs, networks, reads, solves, self.settings, self.tracing),
             webhooks=Webhooks(store, self.settings),
         )
 
