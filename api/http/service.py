@@ -8,6 +8,7 @@ from collections import Counter, OrderedDict
 from dataclasses import dataclass
 from typing import Final
 
+from api.execution.deleting import DeletionThread
 from api.execution.executors import make_executor
 from api.execution.job_creation import JobCreation
 from api.execution.reading import Reads
@@ -26,6 +27,7 @@ from api.services.networks import Networks
 from api.settings import Settings
 from api.storage.answer_cache import AnswerCache, ProjectAnswers
 from api.storage.database import Store
+from api.storage.objects.deletions import Deletions
 from api.storage.objects.object_store import ObjectStore
 from api.storage.partial_uploads import PartialUploads
 from api.storage.process_lock import ProcessLock
@@ -52,6 +54,7 @@ class Service:
             False.
         partial_uploads: Unfinished uploads of datasets that arrive in pieces.
         appending: Scope of the request that appends to each of them at the moment.
+        deleting: Thread that deletes in the store; None without a store.
         data_lock: File descriptor that holds the lock of the data directory.
         projects: Views of projects, by name; the one used last at the end.
     """
@@ -67,6 +70,7 @@ class Service:
     answered: Counter[bool]
     partial_uploads: PartialUploads
     appending: Appending
+    deleting: DeletionThread | None
     data_lock: int
     projects: OrderedDict[str, Project]
 
@@ -119,6 +123,7 @@ class Service:
             answered=answered,
             partial_uploads=partial_uploads,
             appending={},
+            deleting=None if objects is None else DeletionThread(store, Deletions(settings, objects)),
             data_lock=lock,
             projects=OrderedDict(),
         )
@@ -162,6 +167,8 @@ class Service:
         """Start the job scheduler of the service and the server of tasks; this runs on the event loop."""
         self.workers.start()
         self.scheduler.start()
+        if self.deleting is not None:
+            self.deleting.start()
 
     def refuse_work(self) -> None:
         """End all streams and all tasks that answer requests, and refuse new ones; this runs on the event loop."""
@@ -175,6 +182,8 @@ class Service:
         """
         self.workers.reap()
         self.scheduler.stop()
+        if self.deleting is not None:
+            self.deleting.stop()
         self.store.close()
         self.tracing.close()
         os.close(self.data_lock)
