@@ -28,7 +28,7 @@ from api.settings import Settings
 from api.storage.answer_cache import AnswerCache, ProjectAnswers
 from api.storage.database import Store
 from api.storage.objects.deletions import Deletions
-from api.storage.objects.object_store import ObjectStore
+from api.storage.objects.opening import delete_left, opened_store
 from api.storage.partial_uploads import PartialUploads
 from api.storage.process_lock import ProcessLock
 from network.errors import RequestError
@@ -86,8 +86,7 @@ class Service:
                 used.
             StoreError: If a later version of bitbudget created the database.
         """
-        if (objects := ObjectStore.of(settings)) is not None:
-            objects.check()
+        objects = opened_store(settings)
         tracing = Tracing.to(settings.otlp_endpoint)
         try:
             settings.data_directory.mkdir(parents=True, exist_ok=True)
@@ -104,6 +103,8 @@ class Service:
         for directory in (settings.incoming_directory, settings.jobs_directory):
             directory.mkdir(exist_ok=True)
         store = Store(settings.database)
+        if objects is not None:
+            delete_left(store, settings)
         workers = Workers(settings, tracing)
         scheduler = Scheduler(store, settings, make_executor(settings))
         events = EventFeed(store)
