@@ -12,7 +12,9 @@ from typing import Annotated, Final, Literal
 from pydantic import Field
 
 from api.logs import LogFormat
-from api.storage_settings import SIZE, AbsolutePath, StorageSettings
+from api.project_settings import ProjectSettings
+from api.setting_types import SIZE, AbsolutePath
+from api.storage_settings import StorageSettings
 
 MIB: Final = 2**20
 
@@ -30,8 +32,8 @@ ExecutorName = Literal["subprocess"]
 """Name of an executor; `api/execution/executors.py` has the class of each."""
 
 
-class Settings(StorageSettings):
-    """Settings of the HTTP service: those of its connections, of what it stores, and all others."""
+class Settings(StorageSettings, ProjectSettings):
+    """Settings of the HTTP service: those of its connections, of what it stores, of its projects, and all others."""
 
     operator_datasets: AbsolutePath | None = Field(
         default=None,

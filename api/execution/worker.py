@@ -20,13 +20,14 @@ from api.execution.heartbeat import Heartbeat
 from api.execution.job_record import JobRecord
 from api.execution.observed_attempt import observed_attempt
 from api.execution.worker_limits import MEMORY_ADVICE, is_out_of_memory, limit_worker
+from api.operations.question_job import QuestionJob, run_question_job
 from api.operations.sensitivity import SensitivityJob, run_sensitivity_job
 from api.operations.shrink.job import ShrinkJob, run_shrink_job
 from api.operations.train import MainJob, run_main_job
 from api.schemas.answer import Answer, NetworkName
 from api.schemas.job_state import JobState
-from api.schemas.jobs import SensitivityJobRequest, ShrinkJobRequest, request_of
-from api.schemas.reports import SensitivityReport, TrainingReport
+from api.schemas.jobs import QuestionJobRequest, SensitivityJobRequest, ShrinkJobRequest, request_of
+from api.schemas.reports import FitReport, ParetoReport, SensitivityReport, TrainingReport
 from api.schemas.shrink import ShrinkReport
 from api.services.datasets import Datasets
 from api.services.networks import Networks
@@ -51,6 +52,8 @@ _REPORTS: Final[dict[str, type[Answer]]] = {
     "training": TrainingReport,
     "sensitivity": SensitivityReport,
     "shrink": ShrinkReport,
+    "fit": FitReport,
+    "pareto": ParetoReport,
 }
 """Class of the report of each kind of job."""
 
@@ -123,6 +126,9 @@ def _run(store: Store, settings: Settings, job: Job, directory: AttemptDirectory
     request = request_of(job.request)
     network = Networks(store, settings).with_weights(request.network_id)
     name = NetworkName(id=request.network_id, name=network.name)
+    if isinstance(request, QuestionJobRequest):
+        run_question_job(QuestionJob(network=network, network_name=name, request=request), directory.artifacts, report)
+        return
     dataset = with_label_offset(Datasets(store, settings).load(request.dataset), request.label_offset)
     if isinstance(request, SensitivityJobRequest):
         measuring = SensitivityJob(network=network, network_name=name, dataset=dataset, options=request.options())

@@ -15,6 +15,7 @@ from api.execution.reading import Reads
 from api.execution.scheduler import Scheduler
 from api.execution.solving import Solves
 from api.execution.tracing import Tracing
+from api.execution.webhook_deliveries import WebhookDeliveries
 from api.execution.workers import Workers
 from api.http.event_feed import EventFeed
 from api.http.metrics import Metrics
@@ -24,6 +25,7 @@ from api.services.datasets import Datasets
 from api.services.jobs import Jobs
 from api.services.measured_tables import MeasuredTables
 from api.services.networks import Networks
+from api.services.webhooks import Webhooks
 from api.settings import Settings
 from api.storage.answer_cache import AnswerCache, ProjectAnswers
 from api.storage.database import Store
@@ -46,6 +48,7 @@ class Service:
         store: The database.
         workers: Processes in which the service parses and computes.
         scheduler: Scheduler that runs the jobs.
+        deliveries: Deliveries to webhooks.
         events: Events of jobs for open streams.
         metrics: Metrics of the service for Prometheus.
         tracing: Source of spans for a collector of traces.
@@ -63,6 +66,7 @@ class Service:
     store: Store
     workers: Workers
     scheduler: Scheduler
+    deliveries: WebhookDeliveries
     events: EventFeed
     metrics: Metrics
     tracing: Tracing
@@ -117,6 +121,7 @@ class Service:
             store=store,
             workers=workers,
             scheduler=scheduler,
+            deliveries=WebhookDeliveries(store, settings),
             events=events,
             metrics=Metrics(workers, answered, scheduler, events),
             tracing=tracing,
@@ -162,12 +167,14 @@ class Service:
             uploads=ResumableUploads(name, self.settings, reads, self.partial_uploads, self.appending),
             solves=solves,
             job_creation=JobCreation(jobs, networks, reads, solves, self.tracing),
+            webhooks=Webhooks(store, self.settings),
         )
 
     def start(self) -> None:
-        """Start the job scheduler of the service and the server of tasks; this runs on the event loop."""
+        """Start the job scheduler, the deliveries and the server of tasks; this runs on the event loop."""
         self.workers.start()
         self.scheduler.start()
+        self.deliveries.start()
         if self.deleting is not None:
             self.deleting.start()
 
@@ -182,6 +189,7 @@ class Service:
         This waits, and runs in a thread after `refuse_work`.
         """
         self.workers.reap()
+        self.deliveries.stop()
         self.scheduler.stop()
         if self.deleting is not None:
             self.deleting.stop()

@@ -7,7 +7,7 @@ from typing import Final
 
 from api.errors import TRAINING_FAILED, JobFinished, JobNotFinished, NotFound
 from api.schemas.job_state import JobState
-from api.schemas.jobs import request_of
+from api.schemas.jobs import QuestionJobRequest, request_of
 from api.settings import Settings
 from api.storage.database import Store
 from api.storage.job_files import JobFiles
@@ -54,7 +54,10 @@ def retry(store: Store, settings: Settings, job: Job) -> bool:
 
 def _require_files(store: Store, job: Job) -> None:
     request = request_of(job.request)
-    for kind, file_id in (("network", request.network_id), ("dataset", request.dataset)):
+    needed = [("network", request.network_id)]
+    if not isinstance(request, QuestionJobRequest):
+        needed.append(("dataset", request.dataset))
+    for kind, file_id in needed:
         # Built-in datasets and those of the operator have names and no record.
         if _HASH.fullmatch(file_id) and not store.has_file(kind, file_id):
             raise NotFound(
