@@ -11,9 +11,12 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from api.errors import JOB_LIMIT, problem_of, problem_of_system
+from api.execution.attempt_uploads import AttemptUploads
 from api.execution.executor import ALREADY_BEGUN
 from api.execution.heartbeat import Heartbeat
 from api.execution.job_record import JobRecord
@@ -36,6 +39,9 @@ from api.storage.attempt_directory import AttemptDirectory, AttemptSuperseded
 from api.storage.database import Store
 from api.storage.disk_space import is_full_disk
 from api.storage.job_directory import JobDirectory
+from api.storage.objects.errors import StoreUnavailable
+from api.storage.objects.object_store import ObjectStore
+from api.storage.objects.stored_attempts import StoredAttempts
 from api.storage.process_lock import ProcessLock
 from api.storage.records import Job
 from api.storage.result_files import artifacts_in
@@ -57,18 +63,30 @@ _REPORTS: Final[dict[str, type[Answer]]] = {
 
 def work(store: Store, settings: Settings, job: Job) -> None:
     """Run a job until it has succeeded or failed, and write the outcome to the service's database."""
+    objects = ObjectStore.of(settings)
     try:
+        if objects is not None:
+            root = JobDirectory.of(job.id, settings).root
+            root.mkdir(parents=True, exist_ok=True)
+            StoredAttempts(objects, job.id).bring(job.attempt, root)
         directory = JobDirectory.of(job.id, settings).claim_attempt(job.attempt)
     except AttemptSuperseded as error:
         raise SystemExit(str(error)) from None
+    except StoreUnavailable:
+        JobRecord(store, job, SavedWork(settings.jobs_directory / job.id / "none")).wait_for_store()
+        return
     directory.clear_unfinished()
-    record = JobRecord(store, job, SavedWork(directory.checkpoint))
+    uploads = None if objects is None else AttemptUploads(settings, objects, job, directory)
+    record = JobRecord(store, job, SavedWork(directory.checkpoint) if uploads is None else uploads)
     heartbeat = Heartbeat(record)
     heartbeat.start()
     try:
         # An earlier worker may have ended after it wrote the artifacts and before it wrote the result.
         if not directory.has_artifacts:
-            _run(store, settings, job, directory, record.write_progress)
+            with _uploading(uploads):
+                _run(store, settings, job, directory, record.write_progress)
+        if uploads is not None:
+            uploads.store_artifacts()
     except AttemptSuperseded as error:
         raise SystemExit(str(error)) from None
     except Exception as error:
@@ -78,12 +96,26 @@ def work(store: Store, settings: Settings, job: Job) -> None:
             raise  # so that the log has the traceback
     else:
         heartbeat.stop()
-        _succeed(record, job, directory)
+        _succeed(record, job, directory, uploads)
+
+
+@contextmanager
+def _uploading(uploads: AttemptUploads | None) -> Iterator[None]:
+    if uploads is None:
+        yield
+        return
+    uploads.start()
+    try:
+        yield
+    finally:
+        uploads.stop()
 
 
 def _settle_error(record: JobRecord, error: Exception) -> None:
     """Let a job wait or fail because of an error, unless it is a fault of bitbudget, which counts as a crash."""
-    if is_full_disk(error):
+    if isinstance(error, StoreUnavailable):
+        record.wait_for_store()
+    elif is_full_disk(error):
         record.wait_for_disk()
     elif is_out_of_memory(error):
         record.fail(JOB_LIMIT.problem(MEMORY_ADVICE))
@@ -122,12 +154,16 @@ def _run(store: Store, settings: Settings, job: Job, directory: AttemptDirectory
     run_main_job(training, directory.artifacts, report=report, checkpoint_directory=directory.checkpoint)
 
 
-def _succeed(record: JobRecord, job: Job, directory: AttemptDirectory) -> None:
+def _succeed(record: JobRecord, job: Job, directory: AttemptDirectory, uploads: AttemptUploads | None) -> None:
     kind = _REPORTS[request_of(job.request).kind]
     result = kind.model_validate_json((directory.artifacts / REPORT_FILE).read_bytes())
-    record.succeed(result, artifacts_in(directory.artifacts))
+    artifacts = artifacts_in(directory.artifacts)
+    record.succeed(result, artifacts)
     # If the job is being cancelled, the service deletes all files after this process has ended.
-    shutil.rmtree(directory.checkpoint, ignore_errors=True)
+    if uploads is None:
+        shutil.rmtree(directory.checkpoint, ignore_errors=True)
+    else:
+        uploads.clear({each.name: each.sha256 for each in artifacts})
 
 
 def main(arguments: list[str] | None = None) -> None:

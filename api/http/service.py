@@ -8,6 +8,7 @@ from collections import Counter, OrderedDict
 from dataclasses import dataclass
 from typing import Final
 
+from api.execution.deleting import DeletionThread
 from api.execution.executors import make_executor
 from api.execution.job_creation import JobCreation
 from api.execution.reading import Reads
@@ -28,7 +29,8 @@ from api.services.webhooks import Webhooks
 from api.settings import Settings
 from api.storage.answer_cache import AnswerCache, ProjectAnswers
 from api.storage.database import Store
-from api.storage.objects.object_store import ObjectStore
+from api.storage.objects.deletions import Deletions
+from api.storage.objects.opening import delete_left, opened_store
 from api.storage.partial_uploads import PartialUploads
 from api.storage.process_lock import ProcessLock
 from network.errors import RequestError
@@ -55,6 +57,7 @@ class Service:
             False.
         partial_uploads: Unfinished uploads of datasets that arrive in pieces.
         appending: Scope of the request that appends to each of them at the moment.
+        deleting: Thread that deletes in the store; None without a store.
         data_lock: File descriptor that holds the lock of the data directory.
         projects: Views of projects, by name; the one used last at the end.
     """
@@ -71,6 +74,7 @@ class Service:
     answered: Counter[bool]
     partial_uploads: PartialUploads
     appending: Appending
+    deleting: DeletionThread | None
     data_lock: int
     projects: OrderedDict[str, Project]
 
@@ -86,8 +90,7 @@ class Service:
                 used.
             StoreError: If a later version of bitbudget created the database.
         """
-        if (objects := ObjectStore.of(settings)) is not None:
-            objects.check()
+        objects = opened_store(settings)
         tracing = Tracing.to(settings.otlp_endpoint)
         try:
             settings.data_directory.mkdir(parents=True, exist_ok=True)
@@ -104,6 +107,8 @@ class Service:
         for directory in (settings.incoming_directory, settings.jobs_directory):
             directory.mkdir(exist_ok=True)
         store = Store(settings.database)
+        if objects is not None:
+            delete_left(store, settings)
         workers = Workers(settings, tracing)
         scheduler = Scheduler(store, settings, make_executor(settings))
         events = EventFeed(store)
@@ -124,6 +129,7 @@ class Service:
             answered=answered,
             partial_uploads=partial_uploads,
             appending={},
+            deleting=None if objects is None else DeletionThread(store, Deletions(settings, objects)),
             data_lock=lock,
             projects=OrderedDict(),
         )
@@ -169,6 +175,8 @@ class Service:
         self.workers.start()
         self.scheduler.start()
         self.deliveries.start()
+        if self.deleting is not None:
+            self.deleting.start()
 
     def refuse_work(self) -> None:
         """End all streams and all tasks that answer requests, and refuse new ones; this runs on the event loop."""
@@ -183,6 +191,8 @@ class Service:
         self.workers.reap()
         self.deliveries.stop()
         self.scheduler.stop()
+        if self.deleting is not None:
+            self.deleting.stop()
         self.store.close()
         self.tracing.close()
         os.close(self.data_lock)
