@@ -56,6 +56,10 @@ NAMED_UNIONS: Final[dict[frozenset[str], tuple[str, str]]] = {
         "JobResult",
         "Result of a job; `kind` says which",
     ),
+    frozenset({"StateEvent", "ProgressEvent"}): (
+        "JobEventData",
+        "Data of an event of a job; `kind` says which",
+    ),
     frozenset({"string", "DeviceDescription"}): (
         "DeviceChoice",
         "Device: a name in the catalogue, or the description of a custom device",
