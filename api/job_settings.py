@@ -6,13 +6,13 @@ from typing import Literal
 
 from pydantic import Field
 
-from api.storage_settings import StorageSettings
+from api.server_settings import ServerSettings
 
 ExecutorName = Literal["subprocess", "ray"]
 """Name of an executor; `api/execution/executors.py` has the class of each."""
 
 
-class JobSettings(StorageSettings):
+class JobSettings(ServerSettings):
     """Settings of where jobs run; `Settings` has them too."""
 
     executor: ExecutorName = Field(

@@ -13,7 +13,9 @@ from pydantic import Field
 
 from api.job_settings import JobSettings
 from api.logs import LogFormat
-from api.storage_settings import SIZE, AbsolutePath
+from api.project_settings import ProjectSettings
+from api.setting_types import SIZE, AbsolutePath
+from api.storage_settings import StorageSettings
 
 MIB: Final = 2**20
 
@@ -28,8 +30,8 @@ MULTIPART_OVERHEAD_BYTES: Final = 64 * 1024
 """Number of bytes that boundaries and headers may add to the file in a multipart upload."""
 
 
-class Settings(JobSettings):
-    """Settings of the HTTP service: those of its connections, of what it stores, of where jobs run, and all others."""
+class Settings(StorageSettings, JobSettings, ProjectSettings):
+    """Settings of the HTTP service: its connections, what it stores, where jobs run, its projects, and all others."""
 
     operator_datasets: AbsolutePath | None = Field(
         default=None,

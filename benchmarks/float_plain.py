@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
 import numpy as np
@@ -106,7 +106,7 @@ def onnx_of(module: PlainNetwork) -> bytes:
     nodes: list[NodeProto] = []
     constants: list[TensorProto] = []
 
-    def node(kind: str, name: str, inputs: list[str], **attributes: object) -> str:
+    def node(kind: str, name: str, inputs: list[str], **attributes: Any) -> str:
         nodes.append(helper.make_node(kind, inputs, [name], name=name, **attributes))
         return name
 

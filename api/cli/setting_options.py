@@ -11,8 +11,8 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from api.server_settings import secrets_directory
+from api.setting_types import SIZE, AbsolutePath
 from api.settings import MIB, Settings
-from api.storage_settings import SIZE, AbsolutePath
 from network.budget import parse_size_bytes
 from network.errors import RequestError
 

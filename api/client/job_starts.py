@@ -9,14 +9,22 @@ from typing import Any, Literal, Unpack, overload
 from pydantic import BaseModel
 
 from api.client.connection import Call, Connection, path_of
-from api.client.jobs import Job, JobReport
+from api.client.jobs import Job
 from api.client.pages import items_of
 from api.client.stored_files import NetworkLike, StoredDataset, id_of
-from api.schemas.job_answers import JobAnswer, JobSummary
+from api.schemas.job_answers import JobAnswer, JobReport, JobSummary
 from api.schemas.job_state import JobState
-from api.schemas.jobs import JobRequest, JobResources, SensitivityJobRequest, ShrinkJobRequest
+from api.schemas.jobs import (
+    AnyJobRequest,
+    FitJobRequest,
+    JobRequest,
+    JobResources,
+    ParetoJobRequest,
+    SensitivityJobRequest,
+    ShrinkJobRequest,
+)
 from api.schemas.keywords import BudgetOptions, DeviceLike, SensitivityFields, Size, request_of
-from api.schemas.reports import SensitivityReport, TrainingReport
+from api.schemas.reports import FitReport, ParetoReport, SensitivityReport, TrainingReport
 from api.schemas.shrink import ShrinkReport
 from qat.options.training import TrainingOptions
 
@@ -149,9 +157,11 @@ class JobStarts:
     def start(self, request: ShrinkJobRequest, idempotency_key: str | None = None) -> Job[ShrinkReport]: ...
     @overload
     def start(self, request: SensitivityJobRequest, idempotency_key: str | None = None) -> Job[SensitivityReport]: ...
-    def start(
-        self, request: JobRequest | ShrinkJobRequest | SensitivityJobRequest, idempotency_key: str | None = None
-    ) -> Job[Any]:
+    @overload
+    def start(self, request: FitJobRequest, idempotency_key: str | None = None) -> Job[FitReport]: ...
+    @overload
+    def start(self, request: ParetoJobRequest, idempotency_key: str | None = None) -> Job[ParetoReport]: ...
+    def start(self, request: AnyJobRequest, idempotency_key: str | None = None) -> Job[Any]:
         """Start a job by its whole request; `train`, `shrink` and `sensitivity` make one of their arguments.
 
         Args:

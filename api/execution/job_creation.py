@@ -13,7 +13,7 @@ from api.execution.solving import Solves
 from api.execution.tracing import NO_TRACING, Tracing
 from api.operations.train import require_weights
 from api.schemas.job_answers import JobAnswer
-from api.schemas.jobs import AnyJobRequest, SensitivityJobRequest
+from api.schemas.jobs import AnyJobRequest, QuestionJobRequest, SensitivityJobRequest
 from api.services.jobs import Jobs
 from api.services.networks import Networks
 from api.settings import Settings
@@ -70,6 +70,9 @@ class JobCreation:
     async def _check(self, request: AnyJobRequest) -> None:
         check_resources(self._settings, request.resources)
         network_id = request.network_id
+        if isinstance(request, QuestionJobRequest):
+            await self._solves.answer("check", network_id, request)
+            return
         network = await to_thread.run_sync(self._networks.describe, network_id)
         require_weights(network.name, has_weights=network.has_weights)
         if not isinstance(request, SensitivityJobRequest):

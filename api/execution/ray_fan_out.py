@@ -10,6 +10,7 @@ worker, and the next attempt of the job continues from what was kept.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -69,8 +70,8 @@ class RayFanOut:
         report: ReportOfPart,
     ) -> Iterator[tuple[int, Output]]:
         """Compute a function for each input in a task of the cluster, and yield each result when it is ready."""
-        board = ray.remote(_Noticeboard).options(num_cpus=0).remote()
-        task = ray.remote(_compute).options(max_retries=_RETRIES, **self._resources)
+        board: Any = ray.remote(_Noticeboard).options(num_cpus=0).remote()
+        task: Any = ray.remote(_compute).options(max_retries=_RETRIES, **self._resources)
         shared_reference = ray.put(shared)
         numbers = {
             task.remote(function, shared_reference, each, number, board): number for number, each in enumerate(inputs)
@@ -78,8 +79,9 @@ class RayFanOut:
         try:
             while numbers:
                 ready, _ = ray.wait(list(numbers), timeout=_POLL_SECONDS)
-                for number, progress in sorted(ray.get(board.take.remote()).items()):
-                    report(number, progress)
+                latest: dict[int, Progress] = ray.get(board.take.remote())
+                for number in sorted(latest):
+                    report(number, latest[number])
                 for reference in ready:
                     yield numbers.pop(reference), _result(reference)
         finally:
@@ -95,9 +97,10 @@ def on_cluster(share: JobShare) -> Iterator[FanOut]:
     Args:
         share: What the job gets; each task gets the same.
     """
-    ray.init(address="auto", log_to_driver=False, logging_level="warning")
+    ray.init(address="auto", log_to_driver=False, logging_level=logging.WARNING)
     try:
-        width = _places(ray.cluster_resources(), share)
+        resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]  # Ray's own
+        width = _places(resources, share)
         yield IN_ORDER if width < 2 else RayFanOut(share, width)
     finally:
         ray.shutdown()

@@ -18,7 +18,7 @@ from api.execution.task_requests import (
 )
 from api.execution.workers import Workers
 from api.schemas.datasets import DatasetAnswer, DatasetOrigin
-from api.schemas.jobs import DIGITS, AnyJobRequest
+from api.schemas.jobs import DIGITS, DatasetJobRequest
 from api.schemas.networks import NetworkAnswer
 from api.services.dataset_descriptions import describe_dataset
 from api.services.datasets import BUILT_IN, Datasets, Position
@@ -133,7 +133,7 @@ class Reads:
         page = found[:limit]
         return [answer for _, answer in page], page[-1][0] if len(found) > limit else None
 
-    async def check_dataset(self, request: AnyJobRequest, document: str, structure: Path) -> None:
+    async def check_dataset(self, request: DatasetJobRequest, document: str, structure: Path) -> None:
         """Check that the dataset of a job suits its network and its options, by the sketch that was kept at upload.
 
         A dataset without a sketch, such as an operator's, is read.

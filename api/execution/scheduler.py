@@ -37,7 +37,6 @@ from api.schemas.job_state import JobState
 from api.settings import Settings
 from api.storage.database import Store
 from api.storage.disk_space import DiskReserve, is_full_disk
-from api.storage.objects.deletions import Deletions
 from api.storage.records import Job
 
 LOG: Final = logging.getLogger("bitbudget.scheduler")
@@ -46,7 +45,7 @@ STALE_SECONDS: Final = 30.0
 """Time in seconds without a complete check of the jobs after which the scheduler or the database counts as stuck."""
 
 _FILL_SECONDS: Final = 30.0
-"""Time in seconds between two looks at the reserve of disk space, and at what is still to be deleted in the store."""
+"""Time in seconds between two looks at the reserve of disk space."""
 _LONGEST_PAUSE_SECONDS: Final = 5.0
 """Longest pause in seconds after a check of the jobs that has failed."""
 _STARTED: Final = (JobState.RUNNING, JobState.CANCELLING)
@@ -71,7 +70,6 @@ class Scheduler:
         self._settlement = Settlement(store, settings, self._workers, self._leases.owner)
         self._watchdog = Watchdog(settings)
         self._reserve = DiskReserve(settings)
-        self._deletions = Deletions.of(settings)
         self._filled_at = -_FILL_SECONDS
         self._thread = Thread(target=self._run, name="scheduler", daemon=True)
         self._wake = Event()
@@ -141,7 +139,7 @@ class Scheduler:
             try:
                 self.turn()
                 self._count()
-                self._keep_house()
+                self._fill_reserve()
                 pause_seconds = self._settings.turn_seconds
             except Exception:
                 # For example a full disk. The jobs wait, and the service continues to answer.
@@ -155,12 +153,10 @@ class Scheduler:
         started = self._store.jobs_of_all_projects(_STARTED)
         return [job for job in started if job.lease_owner == self._leases.owner]
 
-    def _keep_house(self) -> None:
+    def _fill_reserve(self) -> None:
         if time.monotonic() - self._filled_at >= _FILL_SECONDS:
             self._filled_at = time.monotonic()
             self._reserve.fill()
-            if self._deletions is not None:
-                self._deletions.work_off(self._store)
 
     def _count(self) -> None:
         self._counts = self._store.count_jobs_of_all_projects()

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-import cloudpickle
+import cloudpickle  # type: ignore[import-untyped]  # ships no types
 
 from qat.fan_out import ReportOfPart
 from qat.progress import Progress
@@ -27,8 +26,8 @@ class Pickled:
         arrived = cloudpickle.dumps(shared)
         for number, each in reversed(list(enumerate(inputs))):
             told: list[Progress] = []
-            sent = pickle.loads(cloudpickle.dumps(each))  # noqa: S301  # our own bytes
-            result = function(pickle.loads(arrived), sent, told.append)  # noqa: S301
+            sent = cloudpickle.loads(cloudpickle.dumps(each))  # our own bytes
+            result = function(cloudpickle.loads(arrived), sent, told.append)
             for progress in told:
                 report(number, progress)
-            yield number, pickle.loads(cloudpickle.dumps(result))  # noqa: S301
+            yield number, cloudpickle.loads(cloudpickle.dumps(result))

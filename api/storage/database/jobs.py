@@ -17,6 +17,7 @@ from sqlalchemy.exc import IntegrityError
 from api.schemas.job_state import JobState
 from api.storage.database.events import write_event
 from api.storage.database.idempotency import write_key
+from api.storage.database.outbox import write_job_deliveries
 from api.storage.database.project_records import ProjectRecords
 from api.storage.database.schema import EVENTS, IDEMPOTENCY, JOBS
 from api.storage.records import TRACEPARENT, UNFINISHED, Job
@@ -75,6 +76,7 @@ class JobRecords(ProjectRecords):
                 data: dict[str, Any] = {"state": JobState.QUEUED, "attempt": 0, "revision": 1}
                 data |= {} if traceparent is None else {TRACEPARENT: traceparent}
                 write_event(connection, self.project, job_id, "state", data)
+                write_job_deliveries(connection, self.project, job_id, JobState.QUEUED, 0, 1, None)
         except IntegrityError:
             return False
         return True
@@ -247,6 +249,9 @@ class JobRecords(ProjectRecords):
                 data = {"state": state, "attempt": row.attempt, "revision": row.revision}
                 error = {} if values.get("error") is None else {"error": values["error"]}
                 write_event(connection, row.project, job_id, "state", data | error)
+                write_job_deliveries(
+                    connection, row.project, job_id, state, row.attempt, row.revision, values.get("error")
+                )
             if values.get("progress") is not None:
                 write_event(connection, row.project, job_id, "progress", values["progress"])
         return True

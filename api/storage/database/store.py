@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from api.storage.database.connections import Database
+from api.storage.database.deliveries import DeliveryRecords
 from api.storage.database.events import EventRecords
 from api.storage.database.files import FileRecords
 from api.storage.database.idempotency import IdempotencyRecords
@@ -13,9 +14,10 @@ from api.storage.database.jobs import JobRecords
 from api.storage.database.keys import ApiKeyRecords
 from api.storage.database.locks import locked
 from api.storage.database.opening import prepare
+from api.storage.database.webhooks import WebhookRecords
 
 
-class Store(FileRecords, JobRecords, EventRecords, ApiKeyRecords, IdempotencyRecords):
+class Store(FileRecords, JobRecords, EventRecords, ApiKeyRecords, IdempotencyRecords, WebhookRecords, DeliveryRecords):
     """Database of the service, seen by one project: that of the name "default" when it is opened.
 
     Args:

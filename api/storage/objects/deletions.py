@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 from api.settings import Settings
@@ -44,11 +45,25 @@ class Deletions:
         objects = ObjectStore.of(settings)
         return None if objects is None else cls(settings, objects)
 
-    def delete(self, place: str) -> None:
-        """Delete all objects below a place now, or later if the store does not answer.
+    def delete(self, *places: str) -> None:
+        """Delete all objects below some places now, or later if the store does not answer.
 
         Args:
-            place: `networks/ID` or `datasets/ID`, which the caller has locked, `jobs/ID` or `jobs/ID/attempt-NUMBER`.
+            places: `networks/ID` or `datasets/ID`, which the caller has locked, `jobs/ID` or `jobs/ID/attempt-NUMBER`.
+
+        Raises:
+            OSError: If a note cannot be written.
+        """
+        notes = {place: self.note(place) for place in places}
+        try:
+            for place, note in notes.items():
+                self._objects.delete(place)
+                note.unlink(missing_ok=True)
+        except StoreUnavailable:
+            LOG.warning("'%s' is deleted from the store when the store answers", "', '".join(places))
+
+    def note(self, place: str) -> Path:
+        """Note that all objects below a place are to be deleted; return the path of the note.
 
         Raises:
             OSError: If the note cannot be written.
@@ -56,15 +71,10 @@ class Deletions:
         note = self._directory / hashlib.sha256(place.encode()).hexdigest()
         self._directory.mkdir(exist_ok=True)
         write_atomically(note, place)
-        try:
-            self._objects.delete(place)
-        except StoreUnavailable:
-            LOG.warning("'%s' is deleted from the store when the store answers", place)
-        else:
-            note.unlink(missing_ok=True)
+        return note
 
     def work_off(self, store: Store) -> None:
-        """Do the deletions that were not possible before, as long as the store answers.
+        """Do the deletions that are noted, as long as the store answers.
 
         Args:
             store: The database, which says what was stored again.
@@ -74,6 +84,8 @@ class Deletions:
                 self._work_off(store, note.read_text())
             except StoreUnavailable:
                 return
+            except FileNotFoundError:  # done by the request that has noted it
+                continue
             note.unlink(missing_ok=True)
 
     def _work_off(self, store: Store, place: str) -> None:

@@ -369,7 +369,8 @@ def test_a_backup_of_version_3_has_neither_webhooks_nor_sizes(tmp_path: Path, ma
     assert [job["stored_bytes"] for job in restored["jobs"]] == [2, 0, 0, 0]
     assert restored["webhooks"] == []
     write(tmp_path / "wrong.tar", manifest, kept)
-    refused(tmp_path / "wrong.tar", tmp_path, "missing or unknown")
+    with pytest.raises(BackupError, match="missing or unknown"):
+        restore_backup(tmp_path / "wrong.tar", settings_of(tmp_path / "wrong"))
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ from qat.progress import Progress
 from qat.sensitivity.measuring import measure_sensitivity
 from qat.sensitivity.parts import divided
 from tests.qat.fan_outs import Pickled
-from tests.qat.sensitivity.test_sensitivity import all_kinds, samples_for
+from tests.qat.sensitivity.test_sensitivity import samples_for
+from tests.qat.zoo import all_kinds
 
 
 @pytest.mark.parametrize("width", [2, 5])
