@@ -11,6 +11,7 @@ from typing import Final
 from api.execution.executors import make_executor
 from api.execution.job_creation import JobCreation
 from api.execution.reading import Reads
+from api.execution.retention import Retention
 from api.execution.scheduler import Scheduler
 from api.execution.solving import Solves
 from api.execution.tracing import Tracing
@@ -101,9 +102,10 @@ class Service:
             directory.mkdir(exist_ok=True)
         store = Store(settings.database)
         workers = Workers(settings, tracing)
-        scheduler = Scheduler(store, settings, make_executor(settings))
-        events = EventFeed(store)
         answers = AnswerCache(settings.answers_directory, settings.max_answers_bytes)
+        retention = Retention(store, settings, answers)
+        scheduler = Scheduler(store, settings, make_executor(settings), housekeeping=retention.step)
+        events = EventFeed(store)
         answered = Counter({True: 0, False: 0})
         partial_uploads = PartialUploads(settings.partial_directory, settings.upload_hours * 3600)
         partial_uploads.delete_expired()

@@ -27,6 +27,7 @@ from api.services.upload_parsing import ParsedUpload, UploadedWeights, UploadOpt
 from api.settings import Settings
 from api.storage.blobs import Blobs, is_digest
 from api.storage.database import Store
+from api.storage.database.quotas import Limits, QuotaExceeded
 from api.storage.derived_files import DerivedFiles
 from api.storage.disk_space import DiskReserve
 from api.storage.records import KeptFile
@@ -82,6 +83,7 @@ class Networks:
 
     def __init__(self, store: Store, settings: Settings) -> None:
         self._store = store
+        self._limits = Limits.of(settings)
         self._reserve = DiskReserve(settings)
         self._blobs = Blobs(settings.networks_directory)
         self.structures = NetworkStructures(DerivedFiles(settings.derived_directory_of(store.project)))
@@ -95,7 +97,12 @@ class Networks:
                 return None
             # A fault of the disk may have damaged what was stored.
             self._blobs.keep(network_id, upload.path, {each.digest: each.path for each in upload.weights})
+            self._store.note_file_use(KIND, network_id)
         return NetworkAnswer.model_validate(known.summary)
+
+    def require_room(self, upload: Upload) -> None:
+        """Refuse a new upload at once if the quota of the project has no room for it (`QuotaExceeded`)."""
+        self._store.require_room(upload.size_bytes, self._limits)
 
     def keep(self, upload: Upload, options: ReadingOptions, parsed: ParsedUpload) -> tuple[NetworkAnswer, bool]:
         """Store an uploaded network that was parsed, unless the same upload with the same options is stored already.
@@ -107,6 +114,9 @@ class Networks:
 
         Returns:
             The description of the network, and whether the network is new.
+
+        Raises:
+            QuotaExceeded: If the quota of the project has no room for the network, which is not stored.
         """
         network_id = options.identity(upload.digest)
         # The process that reads untrusted files describes the network; what identifies the files is known here.
@@ -115,16 +125,20 @@ class Networks:
         with self._blobs.locked():
             self._blobs.keep(network_id, upload.path, {each.digest: each.path for each in upload.weights})
             self.structures.keep(network_id, parsed.structure)
-            is_new = self._store.add_file(
-                KeptFile(
-                    kind=KIND,
-                    id=network_id,
-                    name=upload.name,
-                    size_bytes=upload.size_bytes,
-                    created_at=answer.created_at.timestamp(),
-                    summary=answer.model_dump(mode="json"),
-                )
+            record = KeptFile(
+                kind=KIND,
+                id=network_id,
+                name=upload.name,
+                size_bytes=upload.size_bytes,
+                created_at=answer.created_at.timestamp(),
+                summary=answer.model_dump(mode="json"),
             )
+            try:
+                is_new = self._store.add_file(record, self._limits)
+            except QuotaExceeded:
+                if not self._store.has_file_in_any_project(KIND, network_id):
+                    self._blobs.delete(network_id)
+                raise
         return (answer, True) if is_new else (self.describe(network_id), False)
 
     def describe(self, network_id: str) -> NetworkAnswer:
@@ -152,8 +166,12 @@ class Networks:
         last = files[limit - 1] if len(files) > limit else None
         return page, None if last is None else (last.created_at, last.id)
 
-    def delete(self, network_id: str) -> None:
+    def delete(self, network_id: str, unused_since: float | None = None) -> None:
         """Delete an uploaded network; raise an error if an unfinished job uses the network.
+
+        Args:
+            network_id: Identifier of the network.
+            unused_since: Unix time in seconds; a network that was used later counts as in use. None: it does not.
 
         Raises:
             NotFound: If the network does not exist.
@@ -161,7 +179,7 @@ class Networks:
         """
         self._file(network_id)
         with self._blobs.locked():
-            if not self._reserve.with_room(lambda: self._store.delete_file(KIND, network_id)):
+            if not self._reserve.with_room(lambda: self._store.delete_file(KIND, network_id, unused_since)):
                 raise InUse(
                     f"an unfinished job uses the network {network_id}; cancel the job, or wait until it has finished"
                 )
@@ -179,8 +197,8 @@ class Networks:
             raise _not_found(network_id)
 
     def exists(self, network_id: str) -> bool:
-        """Return whether a network exists, without reading its description."""
-        return is_digest(network_id) and self._store.has_file(KIND, network_id)
+        """Return whether a network exists, and note that it is used; its description is not read."""
+        return is_digest(network_id) and self._store.note_file_use(KIND, network_id)
 
     def files(self, network_id: str) -> NetworkFiles:
         """Return the files of an uploaded network, and the options with which it is read.
