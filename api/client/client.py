@@ -9,6 +9,7 @@ from typing import Final, Literal, Self, TypeVar, Unpack
 from api.client.address import Address
 from api.client.connection import Call, Connection, path_of
 from api.client.job_starts import JobStarts, document_of
+from api.client.project import OwnProject
 from api.client.retries import Timeouts
 from api.client.stored_files import NetworkLike, StoredFiles, id_of
 from api.schemas.devices import DevicesAnswer, DevicesRequest
@@ -28,7 +29,7 @@ _QUESTIONS: Final[Mapping[type, str]] = MappingProxyType(
 """Class of an answer -> last part of the path of its question."""
 
 
-class Client(StoredFiles, JobStarts):
+class Client(StoredFiles, JobStarts, OwnProject):
     """A bitbudget service, as a Python program uses it; several threads can use one client.
 
     Args:

@@ -85,7 +85,7 @@ def list_projects(as_json: bool, **where: Any) -> int:
 )
 @click.pass_context
 @store_options
-def set_project(context: click.Context, name: str, as_json: bool, **options: Any) -> int:
+def set_project(context: click.Context, /, name: str, as_json: bool, **options: Any) -> int:
     """Set what the project NAME may have; what is not given stays as it is."""
     limits = {each: options.pop(each) for each in ("max_bytes", "max_queued_jobs", "retention_days")}
     given = {
