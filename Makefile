@@ -55,6 +55,7 @@ fmt: env  ## format, and mend what ruff can mend
 
 docs: env  ## write what is generated in docs/ and README.md: tables, outputs of commands and examples, the picture
 	$(BIN)/python docs/option_tables.py
+	$(BIN)/python docs/settings_table.py
 	$(BIN)/python docs/device_table.py
 	$(BIN)/python docs/openapi_document.py
 	$(BIN)/python docs/command_outputs.py

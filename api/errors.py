@@ -75,6 +75,8 @@ READING_LIMIT: Final = ProblemKind("reading-limit", 422, "Reading the upload nee
 SOLVING_LIMIT: Final = ProblemKind("solving-limit", 422, "Answering the question needs too much time or memory")
 JOB_LIMIT: Final = ProblemKind("job-limit", 422, "The job needs too much time or memory")
 IN_USE: Final = ProblemKind("in-use", 409, "The resource is in use and cannot be deleted")
+LIMIT_REACHED: Final = ProblemKind("limit-reached", 409, "The project has as many of these as it may have")
+WEBHOOK_DISABLED: Final = ProblemKind("webhook-disabled", 409, "The webhook is disabled")
 TOO_LARGE: Final = ProblemKind("too-large", 413, "The upload is too large")
 UPLOAD_CONFLICT: Final = ProblemKind("upload-conflict", 409, "The upload continues at another byte")
 UNSUPPORTED_VERSION: Final = ProblemKind("unsupported-version", 412, "The version of the protocol is not supported")
@@ -99,7 +101,8 @@ KINDS: Final = (
     SOLVING_LIMIT, DOES_NOT_FIT, NO_INTEGER_FORM, BUILD_FAILED, TRAINING_FAILED, MALFORMED_REQUEST, UNAUTHORIZED,
     FORBIDDEN, CROSS_ORIGIN, NOT_FOUND, METHOD_NOT_ALLOWED, REQUEST_TIMEOUT, JOB_FINISHED, JOB_NOT_FINISHED, KEY_REUSED,
     IN_USE, UPLOAD_CONFLICT, UNSUPPORTED_VERSION, TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, RANGE_NOT_SATISFIABLE, WRONG_HOST,
-    BUSY, RATE_LIMITED, CHECKSUM_MISMATCH, WORKER_LOST, INTERNAL_ERROR, UNAVAILABLE, STORAGE_FULL,
+    BUSY, LIMIT_REACHED, WEBHOOK_DISABLED, RATE_LIMITED, CHECKSUM_MISMATCH, WORKER_LOST, INTERNAL_ERROR, UNAVAILABLE,
+    STORAGE_FULL,
 )  # fmt: skip
 
 
@@ -140,7 +143,7 @@ class KeyReused(ServiceError):
 
 
 class InUse(ServiceError):
-    """Error: the network or dataset cannot be deleted because it is in use."""
+    """Error: the network or dataset cannot be deleted, or the delivery be repeated, because it is in use."""
 
     kind = IN_USE
 

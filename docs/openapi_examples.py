@@ -10,8 +10,12 @@ import json
 import re
 import subprocess
 import sys
+import time
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Thread
 from typing import Any, Final
 
 import httpx
@@ -55,8 +59,13 @@ class _Recorder:
         return answer.json() if answer.content else None
 
 
-def record(url: str) -> Examples:
-    """Return the examples of all operations with JSON, from a service at a URL that is empty."""
+def record(url: str, receiver_url: str) -> Examples:
+    """Return the examples of all operations with JSON, from a service that is empty.
+
+    Args:
+        url: URL of the service.
+        receiver_url: URL that accepts webhooks.
+    """
     paths = httpx.get(f"{url}/openapi.json").json()["paths"]
     names = {
         (method.upper(), path): each["operationId"] for path, item in paths.items() for method, each in item.items()
@@ -98,6 +107,7 @@ def record(url: str) -> Examples:
     tus = {"Tus-Resumable": "1.0.0", "Upload-Length": "43326", "Upload-Metadata": "name ZGF0YQ=="}
     piece = send("POST", "/v1/uploads", headers=tus)["id"]
     send("GET", f"/v1/uploads/{piece}")
+    _record_webhooks(send, receiver_url)
     while send("GET", f"/v1/jobs/{created}", keep=False, params={"wait_seconds": 60})["state"] != "succeeded":
         pass
     for path in ("", "/artifacts", "/deployment"):
@@ -107,14 +117,46 @@ def record(url: str) -> Examples:
     return {name: each for name, each in sorted(recorder.examples.items()) if any(each.values())}
 
 
+def _record_webhooks(send: Callable[..., Any], receiver_url: str) -> None:
+    wanted = {"url": "https://ci.example.com/hooks/bitbudget", "events": ["job.succeeded", "job.failed"]}
+    created = send("POST", "/v1/webhooks", "endings of jobs", json=wanted)["id"]
+    send("GET", f"/v1/webhooks/{created}")
+    send("GET", "/v1/webhooks")
+    send("POST", f"/v1/webhooks/{created}/enable")
+    pinged = send("POST", "/v1/webhooks", keep=False, json={"url": receiver_url})["id"]
+    path = f"/v1/webhooks/{pinged}/deliveries"
+    delivery = f"{path}/{send('POST', f'/v1/webhooks/{pinged}/ping')['id']}"
+    while send("GET", delivery, keep=False)["state"] != "delivered":
+        time.sleep(0.1)
+    send("GET", delivery)
+    send("GET", path, params={"limit": 1})
+    send("POST", f"{delivery}/redeliver")
+
+
+class _Receiver(BaseHTTPRequestHandler):
+    """Receiver of webhooks that accepts everything."""
+
+    def do_POST(self) -> None:
+        """Accept a delivery."""
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Print nothing."""
+
+
 def main() -> None:
     """Start a service, record the examples, and write them to the file from which the document takes them."""
-    with TemporaryDirectory() as folder:
+    receiver = ThreadingHTTPServer(("127.0.0.1", 0), _Receiver)
+    Thread(target=receiver.serve_forever, daemon=True).start()
+    with TemporaryDirectory() as folder, receiver:
         command = [sys.executable, "-m", "api.cli.main", "serve", "--port=0", f"--data={folder}/data"]
+        command += ["--webhook-networks=127.0.0.0/8"]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as service:  # noqa: S603  # our own command
             try:
                 assert service.stdout is not None  # noqa: S101  # it is a pipe
-                examples = record(service.stdout.readline().strip())
+                examples = record(service.stdout.readline().strip(), f"http://127.0.0.1:{receiver.server_port}/")
             finally:
                 service.terminate()
     FILE.write_text(json.dumps(examples, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import ExitStack
 from pathlib import Path
 
 from anyio import to_thread
@@ -153,11 +154,17 @@ class Reads:
         origin, path, name = await to_thread.run_sync(self._datasets.origin, request.dataset)
         file = self._file(request.dataset, name, origin, path)
         sketch = None if origin is DatasetOrigin.OPERATOR else self._datasets.sketch_path(request.dataset)
-        if sketch is None and origin is not DatasetOrigin.OPERATOR:
-            sketch = await self._sketched(file)
-        try:
-            await self._check(document, structure, sketch, file)
-        except DamagedFile:
+        if sketch is not None or origin is DatasetOrigin.OPERATOR:
+            try:
+                await self._check(document, structure, sketch, file)
+            except DamagedFile:
+                sketch = None
+            else:
+                return
+        with ExitStack() as holds:
+            if origin is DatasetOrigin.UPLOADED:
+                path = await to_thread.run_sync(self._datasets.held, request.dataset, holds)
+                file = file.model_copy(update={"path": path})
             await self._check(document, structure, await self._sketched(file), file)
 
     async def _check(self, document: str, structure: Path, sketch: Path | None, file: DatasetFile) -> None:

@@ -14,6 +14,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Literal
@@ -221,9 +222,10 @@ class Solves:
                 self._deriving.pop(place, None)
 
     async def _derive(self, question: _Question) -> None:
-        files = await to_thread.run_sync(self._networks.files, question.network_id)
-        request = DeriveRequest(files=files, scheme=question.scheme).model_dump_json().encode()
-        answer = await self._workers.read_network(DERIVE, request, (files.path, *files.weights.values()))
+        with ExitStack() as holds:
+            files = await to_thread.run_sync(self._networks.files, question.network_id, holds)
+            request = DeriveRequest(files=files, scheme=question.scheme).model_dump_json().encode()
+            answer = await self._workers.read_network(DERIVE, request, (files.path, *files.weights.values()))
 
         def keep() -> None:
             derived = Derived.model_validate_json(answer)

@@ -12,7 +12,18 @@ from starlette.concurrency import run_in_threadpool
 
 from api.execution.tracing import Tracing
 from api.http.body_limit import BodyLimit
-from api.http.handlers import about, artifacts, datasets, devices, job_events, jobs, networks, partial_uploads, pipeline
+from api.http.handlers import (
+    about,
+    artifacts,
+    datasets,
+    devices,
+    job_events,
+    jobs,
+    networks,
+    partial_uploads,
+    pipeline,
+    webhooks,
+)
 from api.http.head_requests import HeadRequests
 from api.http.limits import limits_text
 from api.http.observation import Observation
@@ -44,6 +55,7 @@ _TAGS: Final = [
     {"name": "datasets", "description": "Labelled samples for training and testing"},
     {"name": "devices", "description": "Microcontrollers and their memories"},
     {"name": "jobs", "description": "Retraining and sensitivity measurement, with progress, cancelling and artifacts"},
+    {"name": "webhooks", "description": "Addresses to which events of jobs are posted, with signatures"},
     {"name": "service", "description": "State of the service, and meaning of its errors"},
 ]
 
@@ -94,7 +106,18 @@ def _described(settings: Settings, **options: Any) -> FastAPI:
         dependencies=[Depends(check_scope)],
         **options,
     )
-    for module in (networks, datasets, partial_uploads, devices, jobs, job_events, artifacts, pipeline, about):
+    for module in (
+        networks,
+        datasets,
+        partial_uploads,
+        devices,
+        jobs,
+        job_events,
+        artifacts,
+        pipeline,
+        webhooks,
+        about,
+    ):
         app.include_router(module.router)
     _complete_document(app)
     return app

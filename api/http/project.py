@@ -12,6 +12,7 @@ from api.http.resumable_uploads import ResumableUploads
 from api.services.datasets import Datasets
 from api.services.jobs import Jobs
 from api.services.networks import Networks
+from api.services.webhooks import Webhooks
 from api.settings import Settings
 from api.storage.answer_cache import ProjectAnswers
 from api.storage.database import Store
@@ -33,6 +34,7 @@ class Project:
         uploads: Uploads of datasets that arrive in pieces.
         solves: Questions about networks, which processes with limits answer.
         job_creation: Creation of jobs, after checks in these processes.
+        webhooks: Addresses to which events of jobs are posted.
     """
 
     settings: Settings
@@ -46,6 +48,7 @@ class Project:
     uploads: ResumableUploads
     solves: Solves
     job_creation: JobCreation
+    webhooks: Webhooks
 
     def delete_network(self, network_id: str) -> None:
         """Delete an uploaded network and all kept answers about it.

@@ -8,12 +8,14 @@ from collections import Counter, OrderedDict
 from dataclasses import dataclass
 from typing import Final
 
+from api.execution.deleting import DeletionThread
 from api.execution.executors import make_executor
 from api.execution.job_creation import JobCreation
 from api.execution.reading import Reads
 from api.execution.scheduler import Scheduler
 from api.execution.solving import Solves
 from api.execution.tracing import Tracing
+from api.execution.webhook_deliveries import WebhookDeliveries
 from api.execution.workers import Workers
 from api.http.event_feed import EventFeed
 from api.http.metrics import Metrics
@@ -23,9 +25,12 @@ from api.services.datasets import Datasets
 from api.services.jobs import Jobs
 from api.services.measured_tables import MeasuredTables
 from api.services.networks import Networks
+from api.services.webhooks import Webhooks
 from api.settings import Settings
 from api.storage.answer_cache import AnswerCache, ProjectAnswers
 from api.storage.database import Store
+from api.storage.objects.deletions import Deletions
+from api.storage.objects.opening import delete_left, opened_store
 from api.storage.partial_uploads import PartialUploads
 from api.storage.process_lock import ProcessLock
 from network.errors import RequestError
@@ -43,6 +48,7 @@ class Service:
         store: The database.
         workers: Processes in which the service parses and computes.
         scheduler: Scheduler that runs the jobs.
+        deliveries: Deliveries to webhooks.
         events: Events of jobs for open streams.
         metrics: Metrics of the service for Prometheus.
         tracing: Source of spans for a collector of traces.
@@ -51,6 +57,7 @@ class Service:
             False.
         partial_uploads: Unfinished uploads of datasets that arrive in pieces.
         appending: Scope of the request that appends to each of them at the moment.
+        deleting: Thread that deletes in the store; None without a store.
         data_lock: File descriptor that holds the lock of the data directory.
         projects: Views of projects, by name; the one used last at the end.
     """
@@ -59,6 +66,7 @@ class Service:
     store: Store
     workers: Workers
     scheduler: Scheduler
+    deliveries: WebhookDeliveries
     events: EventFeed
     metrics: Metrics
     tracing: Tracing
@@ -66,6 +74,7 @@ class Service:
     answered: Counter[bool]
     partial_uploads: PartialUploads
     appending: Appending
+    deleting: DeletionThread | None
     data_lock: int
     projects: OrderedDict[str, Project]
 
@@ -77,9 +86,11 @@ class Service:
             settings: Settings of the service.
 
         Raises:
-            RequestError: If the data directory is not writable, or if another service uses it.
+            RequestError: If the data directory is not writable, if another service uses it, or if the store cannot be
+                used.
             StoreError: If a later version of bitbudget created the database.
         """
+        objects = opened_store(settings)
         tracing = Tracing.to(settings.otlp_endpoint)
         try:
             settings.data_directory.mkdir(parents=True, exist_ok=True)
@@ -96,6 +107,8 @@ class Service:
         for directory in (settings.incoming_directory, settings.jobs_directory):
             directory.mkdir(exist_ok=True)
         store = Store(settings.database)
+        if objects is not None:
+            delete_left(store, settings)
         workers = Workers(settings, tracing)
         scheduler = Scheduler(store, settings, make_executor(settings))
         events = EventFeed(store)
@@ -108,6 +121,7 @@ class Service:
             store=store,
             workers=workers,
             scheduler=scheduler,
+            deliveries=WebhookDeliveries(store, settings),
             events=events,
             metrics=Metrics(workers, answered, scheduler, events),
             tracing=tracing,
@@ -115,6 +129,7 @@ class Service:
             answered=answered,
             partial_uploads=partial_uploads,
             appending={},
+            deleting=None if objects is None else DeletionThread(store, Deletions(settings, objects)),
             data_lock=lock,
             projects=OrderedDict(),
         )
@@ -151,13 +166,17 @@ class Service:
             reads=reads,
             uploads=ResumableUploads(name, self.settings, reads, self.partial_uploads, self.appending),
             solves=solves,
-            job_creation=JobCreation(jobs, networks, reads, solves, self.tracing),
+            job_creation=JobCreation(jobs, networks, reads, solves, self.settings, self.tracing),
+            webhooks=Webhooks(store, self.settings),
         )
 
     def start(self) -> None:
-        """Start the job scheduler of the service and the server of tasks; this runs on the event loop."""
+        """Start the job scheduler, the deliveries and the server of tasks; this runs on the event loop."""
         self.workers.start()
         self.scheduler.start()
+        self.deliveries.start()
+        if self.deleting is not None:
+            self.deleting.start()
 
     def refuse_work(self) -> None:
         """End all streams and all tasks that answer requests, and refuse new ones; this runs on the event loop."""
@@ -170,7 +189,10 @@ class Service:
         This waits, and runs in a thread after `refuse_work`.
         """
         self.workers.reap()
+        self.deliveries.stop()
         self.scheduler.stop()
+        if self.deleting is not None:
+            self.deleting.stop()
         self.store.close()
         self.tracing.close()
         os.close(self.data_lock)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import ConfigDict, Discriminator, Field, StrictInt, StrictStr, Tag
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, StrictInt, StrictStr, Tag
 
 from api.schemas.answer import SHA256_PATTERN
 from api.schemas.fit import FitRequest
 from api.schemas.pareto import ParetoRequest
 from api.schemas.shrink import ShrinkRequest, ShrinkTrainingOptions
+from api.schemas.sizes import Size
 from qat.data.label_offset import MAX_LABEL_OFFSET
 from qat.options.sensitivity import SensitivityOptions
 from qat.options.training import TrainingOptions
@@ -42,6 +43,31 @@ LabelOffset = Annotated[
 ]
 
 
+class JobResources(BaseModel):
+    """What a job gets of the machine, or of the cluster, on which it runs."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, json_schema_serialization_defaults_required=True)
+
+    processors: StrictInt | None = Field(
+        default=None, ge=1, le=1024, description="number of processors, and of threads that compute; null: a setting"
+    )
+    gpus: StrictInt | None = Field(
+        default=None, ge=0, le=64, description="number of GPUs of a cluster that the job has alone; null: a setting"
+    )
+    memory: Size | None = Field(
+        default=None, description="memory that each process of the job may allocate; null: a setting"
+    )
+
+
+Resources = Annotated[
+    JobResources | None,
+    Field(
+        default=None,
+        description="what the job gets of the machine or the cluster; null: what the operator of the service has set",
+    ),
+]
+
+
 def _require_kind(schema: dict[str, Any]) -> None:
     """Mark the property `kind` as required in a JSON schema; a request without it is still accepted."""
     required = schema.setdefault("required", [])
@@ -59,6 +85,7 @@ class JobRequest(FitRequest):
     network_id: NetworkOfJob
     dataset: DatasetOfJob
     label_offset: LabelOffset
+    resources: Resources
     training: TrainingOptions = Field(default_factory=TrainingOptions, description="how the network is retrained")
 
 
@@ -67,9 +94,10 @@ class SensitivityRequest(SensitivityOptions):
 
     dataset: DatasetOfJob
     label_offset: LabelOffset
+    resources: Resources
 
     def options(self) -> SensitivityOptions:
-        """Return the options of a sensitivity measurement, without the dataset."""
+        """Return the options of a sensitivity measurement, without the dataset and the resources."""
         return SensitivityOptions(**{name: getattr(self, name) for name in SensitivityOptions.model_fields})
 
 
@@ -87,6 +115,7 @@ class ShrinkJobRequest(ShrinkRequest):
     network_id: NetworkOfJob
     dataset: DatasetOfJob
     label_offset: LabelOffset
+    resources: Resources
     training: ShrinkTrainingOptions = Field(
         default_factory=ShrinkTrainingOptions, description="how each judged point is quantized or trained"
     )
@@ -97,6 +126,7 @@ class FitJobRequest(FitRequest):
 
     kind: Literal["fit"] = Field(description="purpose of the job")
     network_id: NetworkOfJob
+    resources: Resources
 
 
 class ParetoJobRequest(ParetoRequest):
@@ -104,6 +134,7 @@ class ParetoJobRequest(ParetoRequest):
 
     kind: Literal["pareto"] = Field(description="purpose of the job")
     network_id: NetworkOfJob
+    resources: Resources
 
 
 class JobRequestEcho(JobRequest):

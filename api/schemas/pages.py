@@ -11,6 +11,7 @@ from api.schemas.index import ProblemMeaning
 from api.schemas.job_answers import JobSummary
 from api.schemas.networks import NetworkSummary
 from api.schemas.reports import Artifact
+from api.schemas.webhooks import DeliveryAnswer, WebhookAnswer
 
 
 class Page(Answer):
@@ -51,6 +52,18 @@ class ArtifactPage(Page):
     """Page of the list of files that a job has produced."""
 
     items: list[Artifact] = Field(description="files, sorted by name")
+
+
+class WebhookPage(Page):
+    """Page of the list of webhooks."""
+
+    items: list[WebhookAnswer] = Field(description="webhooks, oldest first")
+
+
+class DeliveryPage(Page):
+    """Page of the list of deliveries to a webhook."""
+
+    items: list[DeliveryAnswer] = Field(description="deliveries, newest first")
 
 
 class ProblemPage(Page):

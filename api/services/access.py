@@ -25,7 +25,7 @@ class Scope(StrEnum):
 SCOPE_MEANINGS: Final = {
     Scope.READ: "see networks, datasets, jobs and artifacts",
     Scope.SOLVE: "upload and delete networks, and ask questions about them",
-    Scope.TRAIN: "upload and delete datasets; create, cancel, repeat and delete jobs",
+    Scope.TRAIN: "upload and delete datasets; create, cancel, repeat and delete jobs; all about webhooks",
     Scope.ADMIN: "all of these, and the figures of the whole service",
 }
 """What each scope allows."""

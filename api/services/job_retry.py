@@ -10,7 +10,7 @@ from api.schemas.job_state import JobState
 from api.schemas.jobs import QuestionJobRequest, request_of
 from api.settings import Settings
 from api.storage.database import Store
-from api.storage.job_directory import JobDirectory
+from api.storage.job_files import JobFiles
 from api.storage.records import Job
 
 _RETRIED: Final = (JobState.FAILED, JobState.CANCELLED)
@@ -35,6 +35,7 @@ def retry(store: Store, settings: Settings, job: Job) -> bool:
         JobFinished: If the job has succeeded.
         JobNotFinished: If the job is being cancelled.
         NotFound: If the network or the dataset of the job was deleted.
+        StoreUnavailable: If the checkpoint must be deleted, and the store does not answer.
     """
     if job.state is JobState.SUCCEEDED:
         raise JobFinished(f"job {job.id} has succeeded and cannot be retried; its artifacts are ready")
@@ -44,7 +45,7 @@ def retry(store: Store, settings: Settings, job: Job) -> bool:
         return False
     _require_files(store, job)
     if job.error is not None and job.error.get("type") == TRAINING_FAILED.type:
-        JobDirectory.of(job.id, settings).clear_results(job.attempt)
+        JobFiles(job.id, settings).clear_results_now(job.attempt)
     return store.change_job(
         job.id, _RETRIED, of_attempt=job.attempt, state=JobState.QUEUED, crashes=0, error=None, progress=None,
         started_at=None, retries=job.retries + 1,

@@ -5,6 +5,7 @@ A network that is read with options has an identifier of its own, under which it
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
@@ -25,10 +26,12 @@ from api.services.network_structures import NetworkStructures
 from api.services.stored_content import damage_of
 from api.services.upload_parsing import ParsedUpload, UploadedWeights, UploadOptions
 from api.settings import Settings
-from api.storage.blobs import Blobs, is_digest
+from api.storage.blobs import is_digest
 from api.storage.database import Store
 from api.storage.derived_files import DerivedFiles
 from api.storage.disk_space import DiskReserve
+from api.storage.objects.errors import DamagedObject
+from api.storage.objects.stored_blobs import blobs_of
 from api.storage.records import KeptFile
 from api.storage.uploads import Upload
 from network.declared_input import DeclaredInput
@@ -83,13 +86,13 @@ class Networks:
     def __init__(self, store: Store, settings: Settings) -> None:
         self._store = store
         self._reserve = DiskReserve(settings)
-        self._blobs = Blobs(settings.networks_directory)
+        self._blobs = blobs_of(store, settings, settings.networks_directory)
         self.structures = NetworkStructures(DerivedFiles(settings.derived_directory_of(store.project)))
 
     def known(self, upload: Upload, options: ReadingOptions) -> NetworkAnswer | None:
         """Return the description of the same upload if it is stored already, and replace its files; otherwise None."""
         network_id = options.identity(upload.digest)
-        with self._blobs.locked():
+        with self._blobs.locked(network_id):
             known = self._store.file(KIND, network_id)
             if known is None:
                 return None
@@ -112,7 +115,7 @@ class Networks:
         # The process that reads untrusted files describes the network; what identifies the files is known here.
         identity = {"id": network_id, "size_bytes": upload.size_bytes, "weight_files": _weight_files(upload)}
         answer = parsed.answer.model_copy(update=identity)
-        with self._blobs.locked():
+        with self._blobs.locked(network_id):
             self._blobs.keep(network_id, upload.path, {each.digest: each.path for each in upload.weights})
             self.structures.keep(network_id, parsed.structure)
             is_new = self._store.add_file(
@@ -160,7 +163,7 @@ class Networks:
             InUse: If an unfinished job uses the network.
         """
         self._file(network_id)
-        with self._blobs.locked():
+        with self._blobs.locked(network_id):
             if not self._reserve.with_room(lambda: self._store.delete_file(KIND, network_id)):
                 raise InUse(
                     f"an unfinished job uses the network {network_id}; cancel the job, or wait until it has finished"
@@ -182,18 +185,28 @@ class Networks:
         """Return whether a network exists, without reading its description."""
         return is_digest(network_id) and self._store.has_file(KIND, network_id)
 
-    def files(self, network_id: str) -> NetworkFiles:
-        """Return the files of an uploaded network, and the options with which it is read.
+    def files(self, network_id: str, holds: ExitStack, *, is_checked: bool = False) -> NetworkFiles:
+        """Return the files of an uploaded network on the local disk, and the options with which it is read.
+
+        Args:
+            network_id: Identifier of the network.
+            holds: Stack that releases copies of files when it is closed.
+            is_checked: Whether copies that are on the disk already are compared with their SHA-256.
 
         Raises:
             NotFound: If the network does not exist.
+            UnreadableFile: If a file is damaged or missing in the store.
+            StoreUnavailable: If the store does not answer.
         """
         file = self._file(network_id)
         answer = NetworkAnswer.model_validate(file.summary)
-        weights = {each.name: self._blobs.part_path(network_id, each.sha256) for each in answer.weight_files}
-        return NetworkFiles(
-            path=self._blobs.path(network_id), weights=weights, name=file.name, reading=_options_of(answer)
-        )
+        parts = {each.sha256 for each in answer.weight_files}
+        try:
+            path, paths = self._blobs.held(network_id, parts, holds, is_checked=is_checked)
+        except DamagedObject as error:
+            raise UnreadableFile(str(error)) from error
+        weights = {each.name: paths[each.sha256] for each in answer.weight_files}
+        return NetworkFiles(path=path, weights=weights, name=file.name, reading=_options_of(answer))
 
     def with_weights(self, network_id: str) -> Network:
         """Read an uploaded network with its weights from its files; only the worker of a job does so.
@@ -201,12 +214,14 @@ class Networks:
         Raises:
             NotFound: If the network does not exist.
             UnreadableFile: If a stored file is damaged or missing.
+            StoreUnavailable: If the store does not answer.
         """
-        files = self.files(network_id)
-        is_of_file = files.reading.identity(network_id) == network_id  # not so with options
-        if is_of_file and (damage := damage_of(network_id, files.path, files.weights)):
-            raise UnreadableFile(damage)
-        return read_files(files)
+        with ExitStack() as holds:
+            files = self.files(network_id, holds, is_checked=True)
+            is_of_file = files.reading.identity(network_id) == network_id  # not so with options
+            if is_of_file and (damage := damage_of(network_id, files.path, files.weights)):
+                raise UnreadableFile(damage)
+            return read_files(files)
 
     def _file(self, network_id: str) -> KeptFile:
         file = self._store.file(KIND, network_id) if is_digest(network_id) else None

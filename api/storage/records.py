@@ -78,6 +78,8 @@ class Job:
         progress_at: Unix time in seconds at which work was last saved (a checkpoint, a finished phase); None if
             none was saved since the latest start.
         retries: Number of times that the caller let the job run again after it had failed or was cancelled.
+        stored_bytes: Size of all artifacts in bytes; 0 unless the job has succeeded.
+        used_at: Unix time in seconds at which the files of the finished job were last used; None if they were not.
     """
 
     number: int
@@ -102,6 +104,8 @@ class Job:
     heartbeat_at: float | None
     progress_at: float | None
     retries: int
+    stored_bytes: int
+    used_at: float | None
 
 
 @dataclass(frozen=True, slots=True)

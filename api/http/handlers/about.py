@@ -48,6 +48,7 @@ async def index() -> Index:
         "datasets": "/v1/datasets",
         "devices": "/v1/devices",
         "jobs": "/v1/jobs",
+        "webhooks": "/v1/webhooks",
         "health": "/healthz",
         "readiness": "/readyz",
         "metrics": "/metrics",

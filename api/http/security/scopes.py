@@ -51,6 +51,15 @@ REQUIRED_SCOPES: Final[dict[str, Scope | None]] = {
     "getArtifact": Scope.READ,
     "getLinkedReport": Scope.READ,
     "getDeployment": Scope.READ,
+    "createWebhook": Scope.TRAIN,
+    "listWebhooks": Scope.TRAIN,
+    "getWebhook": Scope.TRAIN,
+    "deleteWebhook": Scope.TRAIN,
+    "pingWebhook": Scope.TRAIN,
+    "enableWebhook": Scope.TRAIN,
+    "listDeliveries": Scope.TRAIN,
+    "getDelivery": Scope.TRAIN,
+    "redeliver": Scope.TRAIN,
 }
 """Scope that each operation needs, by its operationId; None: it needs no key."""
 

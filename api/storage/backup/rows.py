@@ -12,14 +12,21 @@ from sqlalchemy import JSON, Column, Connection, Float, Integer, String, Table, 
 
 from api.storage.backup.archive import BackupError, invalid
 from api.storage.database.connections import Database, json_text
-from api.storage.database.schema import API_KEYS, EVENTS, FILES, IDEMPOTENCY, JOBS
+from api.storage.database.schema import API_KEYS, EVENTS, FILES, IDEMPOTENCY, JOBS, PROJECTS, WEBHOOKS
 
-TABLES: Final = {table.name: table for table in (FILES, JOBS, EVENTS, API_KEYS, IDEMPOTENCY)}
+_OF_VERSION_3: Final = (FILES, JOBS, EVENTS, API_KEYS, IDEMPOTENCY)
+TABLES: Final = {table.name: table for table in (*_OF_VERSION_3, PROJECTS, WEBHOOKS)}
+"""Tables of a backup, by name. Deliveries of webhooks are not in it: a restored service must not send them again."""
 MAX_LINE_BYTES: Final = 64 * 2**20
 """Largest size of one record."""
 _AT_ONCE: Final = 200
 _UNSTORABLE: Final = re.compile("[\0\ud800-\udfff]")
 """Characters that PostgreSQL, or every database, does not store in a column of text."""
+
+
+def tables_of(version: int) -> set[str]:
+    """Return the names of the tables that a backup of a version of the tables has."""
+    return {table.name for table in _OF_VERSION_3} if version < 4 else set(TABLES)
 
 
 def rows_of(connection: Connection, table: Table) -> Iterator[dict[str, Any]]:

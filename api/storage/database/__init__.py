@@ -5,9 +5,13 @@
     events        (number)              what happened to a job, written in the transaction of the change
     api_keys      (id)                  hashes of the keys that open a project
     idempotency   (project, key)        jobs by the key of their request; a key outlives its job
+    projects      (name)                quota and retention of a project, where they differ from the settings
+    webhooks      (id)                  addresses to which events of jobs are posted
+    deliveries    (number)              what is posted to a webhook, written in the transaction of the change (`outbox`)
 
 The modules: `connections` opens a URL and begins transactions, `schema` has the tables, `opening` creates or migrates
-them (`migrations`), and `files`, `jobs`, `events`, `keys` and `idempotency` have the statements. `store` joins these.
+them (`migrations`), and `files`, `jobs`, `events`, `keys`, `idempotency`, `webhooks` and `deliveries` have the
+statements. `store` joins these.
 """
 
 from api.storage.database.connections import StoreError

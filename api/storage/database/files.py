@@ -14,7 +14,7 @@ from api.storage.records import UNFINISHED, KeptFile
 
 _FIELD_OF_JOB: Final = {"network": "network_id", "dataset": "dataset"}
 """Field of a job's request that names a file, by the kind of the file."""
-_COLUMNS: Final = [column for column in FILES.c if column.name != "project"]
+_COLUMNS: Final = [column for column in FILES.c if column.name not in {"project", "used_at"}]
 
 
 class FileRecords(ProjectRecords):

@@ -17,12 +17,13 @@ from sqlalchemy.exc import IntegrityError
 from api.schemas.job_state import JobState
 from api.storage.database.events import write_event
 from api.storage.database.idempotency import write_key
+from api.storage.database.outbox import write_job_deliveries
 from api.storage.database.project_records import ProjectRecords
 from api.storage.database.schema import EVENTS, IDEMPOTENCY, JOBS
 from api.storage.records import TRACEPARENT, UNFINISHED, Job
 
 _ALL_STATES: Final = tuple(JobState)
-_UNSEEN: Final = frozenset({"lease_owner", "lease_until", "heartbeat_at", "progress_at"})
+_UNSEEN: Final = frozenset({"lease_owner", "lease_until", "heartbeat_at", "progress_at", "used_at"})
 """Columns that callers of the service do not see, so that a change of them leaves the revision as it is."""
 _WITHOUT_LARGE: Final[dict[str, Any]] = {"result": None, "artifacts": []}
 """Columns that a list of jobs does not read, with their values in it."""
@@ -75,6 +76,7 @@ class JobRecords(ProjectRecords):
                 data: dict[str, Any] = {"state": JobState.QUEUED, "attempt": 0, "revision": 1}
                 data |= {} if traceparent is None else {TRACEPARENT: traceparent}
                 write_event(connection, self.project, job_id, "state", data)
+                write_job_deliveries(connection, self.project, job_id, JobState.QUEUED, 0, 1, None)
         except IntegrityError:
             return False
         return True
@@ -188,6 +190,21 @@ class JobRecords(ProjectRecords):
             changed = connection.execute(change.values(lease_owner=owner, lease_until=now + seconds))
         return changed.rowcount == 1
 
+    def begin_attempt(self, job_id: str, attempt: int) -> bool:
+        """Write the first sign of life of an attempt; of several workers of one attempt, one alone succeeds.
+
+        Args:
+            job_id: Identifier of a job of this project.
+            attempt: Number of the attempt that begins.
+
+        Returns:
+            False if a worker of this attempt has begun before, or if the job does not run in this attempt.
+        """
+        begins = (JOBS.c.attempt == attempt) & (JOBS.c.state == JobState.RUNNING) & JOBS.c.heartbeat_at.is_(None)
+        change = update(JOBS).where(JOBS.c.id == job_id, JOBS.c.project == self.project, begins)
+        with self._database.writing() as connection:
+            return connection.execute(change.values(heartbeat_at=time.time())).rowcount == 1
+
     def delete_job(self, job_id: str) -> bool:
         """Delete the record and the events of a finished job of this project; its idempotency key is kept.
 
@@ -219,6 +236,8 @@ class JobRecords(ProjectRecords):
                 change = change.where(column == value)
         if (state := values.get("state")) is not None:
             values["finished_at"] = time.time() if state.is_final else None
+        if (artifacts := values.get("artifacts")) is not None:
+            values["stored_bytes"] = sum(each["size_bytes"] for each in artifacts)
         if not values.keys() <= _UNSEEN:
             values["revision"] = JOBS.c.revision + 1
         changed = change.values(**values).returning(JOBS.c.project, JOBS.c.attempt, JOBS.c.revision)
@@ -230,6 +249,9 @@ class JobRecords(ProjectRecords):
                 data = {"state": state, "attempt": row.attempt, "revision": row.revision}
                 error = {} if values.get("error") is None else {"error": values["error"]}
                 write_event(connection, row.project, job_id, "state", data | error)
+                write_job_deliveries(
+                    connection, row.project, job_id, state, row.attempt, row.revision, values.get("error")
+                )
             if values.get("progress") is not None:
                 write_event(connection, row.project, job_id, "progress", values["progress"])
         return True

@@ -11,7 +11,7 @@ from sqlalchemy import JSON, BigInteger, Column, Float, Index, Integer, MetaData
 
 from api.settings import DEFAULT_PROJECT
 
-SCHEMA_VERSION: Final = 3
+SCHEMA_VERSION: Final = 4
 """Version of the tables; the revision of the last migration has the same number."""
 
 METADATA: Final = MetaData()
@@ -40,8 +40,11 @@ FILES: Final = Table(
     Column("size_bytes", BigInteger, nullable=False),
     Column("created_at", Float, nullable=False),
     Column("summary", JSON, nullable=False),
+    Column("used_at", Float),
     Index("ix_files_age", "project", "kind", "created_at", "id"),
     Index("ix_files_content", "kind", "id"),
+    Index("ix_files_created_at", "created_at"),
+    Index("ix_files_size", "project", "size_bytes"),
 )
 
 JOBS: Final = Table(
@@ -69,7 +72,11 @@ JOBS: Final = Table(
     Column("error", JSON(none_as_null=True)),
     Column("result", JSON(none_as_null=True)),
     Column("artifacts", JSON, nullable=False),
+    Column("stored_bytes", BigInteger, nullable=False, server_default=text("0")),
+    Column("used_at", Float),
     Index("ix_jobs_project", "project", "number"),
+    Index("ix_jobs_finished_at", "finished_at"),
+    Index("ix_jobs_size", "project", "stored_bytes"),
 )
 
 EVENTS: Final = Table(
@@ -108,4 +115,51 @@ IDEMPOTENCY: Final = Table(
     Column("job_id", String, nullable=False),
     Column("request_hash", String, nullable=False),
     Column("created_at", Float, nullable=False, index=True),
+)
+
+PROJECTS: Final = Table(
+    "projects",
+    METADATA,
+    Column("name", String, primary_key=True),
+    Column("max_bytes", BigInteger),
+    Column("max_queued_jobs", Integer),
+    Column("retention_days", Float),
+)
+
+WEBHOOKS: Final = Table(
+    "webhooks",
+    METADATA,
+    Column("id", String, primary_key=True),
+    _project(),
+    Column("url", String, nullable=False),
+    Column("events", JSON, nullable=False),
+    Column("secret", String, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("failing_since", Float),
+    Column("disabled_at", Float),
+    Column("disabled_reason", String),
+    Index("ix_webhooks_project", "project"),
+)
+
+DELIVERIES: Final = Table(
+    "deliveries",
+    METADATA,
+    Column("number", _LARGE_NUMBER, primary_key=True),
+    Column("id", String, nullable=False, unique=True),
+    _project(),
+    Column("webhook_id", String, nullable=False),
+    Column("event", String, nullable=False),
+    Column("payload", String, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("state", String, nullable=False),
+    Column("due_at", Float),
+    Column("attempts", Integer, nullable=False),
+    Column("earlier_attempts", Integer, nullable=False),
+    Column("attempted_at", Float),
+    Column("status", Integer),
+    Column("answer", String),
+    Column("error", String),
+    Index("ix_deliveries_due", "webhook_id", "due_at"),
+    Index("ix_deliveries_webhook", "webhook_id", "number"),
+    sqlite_autoincrement=True,
 )

@@ -75,9 +75,10 @@ def workers_of(data: Path) -> list[tuple[int, str]]:
     for process in Path("/proc").glob("[0-9]*"):
         try:
             arguments = (process / "cmdline").read_bytes().decode().split("\0")
+            environment = (process / "environ").read_bytes().decode().split("\0")
         except OSError:
             continue
-        if f"--data-directory={data}" in arguments and "api.execution.worker" in arguments:
+        if f"BITBUDGET_DATA={data}" in environment and "api.execution.worker" in arguments:
             process_id = int(process.name)
             if is_alive(process_id):
                 found.append((process_id, arguments[arguments.index("api.execution.worker") + 1]))

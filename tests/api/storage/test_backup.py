@@ -33,6 +33,9 @@ JOBS = [f"{number:032x}" for number in range(4)]
 NETWORK, DATASET, WEIGHTS = (hashlib.sha256(text).hexdigest() for text in (b"network", b"dataset", b"weights"))
 
 
+NEW_IN_4 = ("projects", "webhooks")
+
+
 def settings_of(folder: Path, database_url: str | None = None) -> Settings:
     return Settings(data_directory=folder, database_url=database_url)
 
@@ -349,6 +352,25 @@ def test_a_hostile_backup_is_refused_and_leaves_nothing(tmp_path: Path, made: tu
 def test_a_rewritten_backup_that_is_not_changed_is_restored(tmp_path: Path, made: tuple[Settings, Path]) -> None:
     write(tmp_path / "same.tar", *contents_of(made[1]))
     assert restore_backup(tmp_path / "same.tar", settings_of(tmp_path / "new")).jobs == 4
+
+
+def test_a_backup_of_version_3_has_neither_webhooks_nor_sizes(tmp_path: Path, made: tuple[Settings, Path]) -> None:
+    manifest, contents = contents_of(made[1])
+    kept = {
+        name: text for name, text in contents.items() if name not in {f"database/{each}.jsonl" for each in NEW_IN_4}
+    }
+    assert len(contents) - len(kept) == len(NEW_IN_4)
+    jobs = [json.loads(line) for line in kept["database/jobs.jsonl"].splitlines()]
+    rows = [{name: value for name, value in job.items() if name not in {"stored_bytes", "used_at"}} for job in jobs]
+    kept["database/jobs.jsonl"] = "".join(json.dumps(row) + "\n" for row in rows).encode()
+    write(tmp_path / "old.tar", manifest | {"schema_version": 3}, kept)
+    restore_backup(tmp_path / "old.tar", settings_of(tmp_path / "new"))
+    restored = rows_of(settings_of(tmp_path / "new"))
+    assert [job["stored_bytes"] for job in restored["jobs"]] == [2, 0, 0, 0]
+    assert restored["webhooks"] == []
+    write(tmp_path / "wrong.tar", manifest, kept)
+    with pytest.raises(BackupError, match="missing or unknown"):
+        restore_backup(tmp_path / "wrong.tar", settings_of(tmp_path / "wrong"))
 
 
 @pytest.mark.parametrize(

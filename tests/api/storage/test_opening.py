@@ -10,13 +10,17 @@ import sys
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import create_engine, update
+from sqlalchemy import create_engine, text, update
 from sqlalchemy.exc import OperationalError
 
 from api.schemas.job_state import JobState
+from api.storage.backup.rows import set_counters
 from api.storage.database import Store, StoreError
+from api.storage.database.connections import Database
 from api.storage.database.migrating import FOLDER, migrate
 from api.storage.database.schema import METADATA, SCHEMA_VERSION, VERSION
 from api.storage.records import request_hash
@@ -25,11 +29,12 @@ from tests.api.postgres_server import PostgresServer
 OLD = Path(__file__).with_name("databases")
 """Databases that the code of earlier versions made: a network, a job that succeeded, and one that was interrupted.
 
-version1-first is of the first service of the project, version1 of the last one before version 2."""
+version1-first is of the first service of the project, version1 of the last one before version 2; version3 has a key of
+the project phones, too."""
 NETWORK = "f719d86eaf3c0f1812ae862ec2f05d94612f68961cdd98a5a643ea0710174b55"
 
 
-@pytest.mark.parametrize("name", ["version1-first", "version1", "version2"])
+@pytest.mark.parametrize("name", ["version1-first", "version1", "version2", "version3"])
 def test_a_database_of_an_earlier_version_is_migrated_with_all_its_content(tmp_path: Path, name: str) -> None:
     path = tmp_path / "bitbudget.sqlite"
     shutil.copy(OLD / f"{name}.sqlite", path)
@@ -51,7 +56,9 @@ def test_a_database_of_an_earlier_version_is_migrated_with_all_its_content(tmp_p
         done, waiting = reversed(store.jobs())
         assert (done.state, waiting.state) == (JobState.SUCCEEDED, JobState.QUEUED)
         assert done.result is not None
-        assert done.attempt == waiting.attempt == version - 1
+        assert done.attempt == waiting.attempt == min(version - 1, 1)
+        assert done.stored_bytes == sum(each["size_bytes"] for each in done.artifacts) > 0
+        assert waiting.stored_bytes == 0
         assert {job.project for job in store.jobs_of_all_projects()} == {"default"}
         assert store.job_with_key("pipeline 7") == done
         key = store.idempotency("pipeline 7")
@@ -60,7 +67,33 @@ def test_a_database_of_an_earlier_version_is_migrated_with_all_its_content(tmp_p
         network = store.file("network", NETWORK)
         assert network is not None
         assert network.summary == json.loads(summary)
+        assert [key.project for key in store.api_keys_of_all_projects()] == ["phones"] * (version == 3)
         store.close()
+
+
+def test_a_database_of_version_3_is_migrated_on_both_kinds_of_database(database_url: str) -> None:
+    engine = create_engine(database_url)
+    config = Config()
+    config.set_main_option("script_location", str(FOLDER))
+    with sqlite3.connect(OLD / "version3.sqlite") as old, engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0003")
+        for name in ("files", "jobs", "events", "api_keys", "idempotency"):
+            columns = [row[1] for row in old.execute(f"PRAGMA table_info({name})")]
+            values = ", ".join(f":{column}" for column in columns)
+            found = old.execute(f"SELECT * FROM {name}")  # noqa: S608  # a name of this test
+            insertion = text(f"INSERT INTO {name} ({', '.join(columns)}) VALUES ({values})")  # noqa: S608  # the same
+            connection.execute(insertion, [dict(zip(columns, row, strict=True)) for row in found])
+        set_counters(Database(database_url), connection)
+    old.close()
+    engine.dispose()
+    store = Store(database_url)
+    waiting, done = store.jobs()
+    assert (waiting.state, done.state) == (JobState.QUEUED, JobState.SUCCEEDED)
+    assert done.stored_bytes == sum(each["size_bytes"] for each in done.artifacts) > 0
+    assert [event.data["state"] for event in store.events(done.id)] == ["queued", "running", "succeeded"]
+    assert store.change_job(waiting.id, [JobState.QUEUED], state=JobState.CANCELLED)
+    store.close()
 
 
 def test_what_was_migrated_can_be_used(tmp_path: Path) -> None:
@@ -99,7 +132,7 @@ def test_a_failed_migration_leaves_the_old_database(tmp_path: Path) -> None:
     path = tmp_path / "bitbudget.sqlite"
     shutil.copy(OLD / "version1.sqlite", path)
     with sqlite3.connect(path) as old:
-        old.execute("CREATE TABLE events (number INTEGER)")  # so that the last migration fails half-way
+        old.execute("CREATE TABLE deliveries (number INTEGER)")  # so that the last migration fails half-way
         before = list(old.iterdump())
     with pytest.raises(StoreError, match="already exists"):
         Store(path)
@@ -127,7 +160,7 @@ def test_a_damaged_database_is_said_to_be_damaged(tmp_path: Path) -> None:
     path.unlink()
     Store(path).close()
     with path.open("r+b") as file:
-        file.seek(120)
+        file.seek(100)
         file.write(b"\xff" * 2000)
     with pytest.raises(StoreError, match="damaged or not a database"):
         Store(path)
@@ -173,8 +206,8 @@ def test_several_processes_can_open_an_old_database_at_once(tmp_path: Path) -> N
     path = tmp_path / "bitbudget.sqlite"
     shutil.copy(OLD / "version1.sqlite", path)
     program = "import sys; from api.storage.database import Store; print(len(Store(sys.argv[1]).jobs()))"
-    command = [sys.executable, "-c", program, f"sqlite:///{path}"]
-    running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    program_of = [sys.executable, "-c", program, f"sqlite:///{path}"]
+    running = [subprocess.Popen(program_of, stdout=subprocess.PIPE, text=True) for _ in range(3)]
     assert [process.communicate(timeout=60)[0] for process in running] == ["2\n"] * 3
 
 

@@ -25,6 +25,8 @@ from tests.onnx_files import to_onnx
 NETWORK = to_onnx(tiny_network())
 BUDGET = {"flash": "60kB", "ram": "9kB"}
 UNKNOWN = {"network": "0" * 64, "dataset": "1" * 64, "job": "2" * 32, "table": "3" * 32, "upload": "4" * 32}
+UNKNOWN |= {"webhook": f"wh_{'5' * 32}", "delivery": f"msg_{'6' * 32}"}
+WEBHOOK = {"url": "https://192.0.2.1.invalid/secret", "events": ["job.failed"]}
 TUS = {"Tus-Resumable": "1.0.0"}
 
 
@@ -90,7 +92,12 @@ def own(phones: httpx.Client) -> dict[str, str]:
     trained = phones.post("/v1/jobs", json=body, headers={"Idempotency-Key": "build-2"})
     upload = phones.post("/v1/uploads", headers=TUS | {"Upload-Length": "1000"})
     assert upload.status_code == 201, upload.text
+    webhook = phones.post("/v1/webhooks", json=WEBHOOK)
+    assert webhook.status_code == 201, webhook.text
+    webhook_id = webhook.json()["id"]
     return {
+        "webhook": webhook_id,
+        "delivery": phones.post(f"/v1/webhooks/{webhook_id}/ping").json()["id"],
         "network": network,
         "dataset": dataset,
         "table": finished(phones, measured),
@@ -178,6 +185,15 @@ REQUESTS = {
         Asked("GET", "/v1/jobs/{table}/artifacts/sensitivity.json", headers={"Range": "bytes=0-9"}),
         Asked("GET", "/v1/jobs/{job}/artifacts/network.json", headers={"If-None-Match": "*"}),
     ],
+    "createWebhook": [Asked("POST", "/v1/webhooks", {"url": "http://127.0.0.1/"})],
+    "listWebhooks": [Asked("GET", "/v1/webhooks")],
+    "getWebhook": [Asked("GET", "/v1/webhooks/{webhook}")],
+    "deleteWebhook": [Asked("DELETE", "/v1/webhooks/{webhook}")],
+    "pingWebhook": [Asked("POST", "/v1/webhooks/{webhook}/ping")],
+    "enableWebhook": [Asked("POST", "/v1/webhooks/{webhook}/enable")],
+    "listDeliveries": [Asked("GET", "/v1/webhooks/{webhook}/deliveries")],
+    "getDelivery": [Asked("GET", "/v1/webhooks/{webhook}/deliveries/{delivery}")],
+    "redeliver": [Asked("POST", "/v1/webhooks/{webhook}/deliveries/{delivery}/redeliver")],
     "index": [Asked("GET", "/")],
     "health": [Asked("GET", "/healthz")],
     "readiness": [Asked("GET", "/readyz")],
@@ -242,7 +258,7 @@ WITH_IDS = [
     (name, each)
     for name, requests in REQUESTS.items()
     for each in requests
-    if "{" in f"{each.path}{each.body}" or b"{dataset}" in (each.content or b"")
+    if re.search(r"\{\w+\}", f"{each.path}{each.body}") or b"{dataset}" in (each.content or b"")
 ]
 
 
@@ -253,12 +269,20 @@ def test_what_another_project_has_is_unknown(
     foreign = send(watches, asked, own)
     assert foreign == send(watches, asked, UNKNOWN), operation
     assert foreign[0] == 404
-    for path in ("/v1/networks/{network}", "/v1/datasets/{dataset}", "/v1/jobs/{job}", "/v1/uploads/{upload}"):
+    for path in ("/v1/networks/{network}", "/v1/datasets/{dataset}", "/v1/jobs/{job}", "/v1/uploads/{upload}",
+                 "/v1/webhooks/{webhook}"):  # fmt: skip
         assert send(phones, Asked("GET", path), own)[0] == 200, f"{operation} has changed {path}"
 
 
 def test_lists_have_only_the_own_things(watches: httpx.Client, own: dict[str, str]) -> None:
-    for path in ("/v1/networks", "/v1/datasets", "/v1/jobs", "/v1/jobs?state=succeeded", "/v1/jobs?limit=1000"):
+    for path in (
+        "/v1/networks",
+        "/v1/datasets",
+        "/v1/jobs",
+        "/v1/jobs?state=succeeded",
+        "/v1/jobs?limit=1000",
+        "/v1/webhooks",
+    ):
         text = watches.get(path).raise_for_status().text
         assert "secret" not in text, path
         assert [each for each in own.values() if each in text] == [], path
