@@ -23,6 +23,7 @@ EVERYTHING = {
     "imagePullSecrets": [{"name": "registry"}],
     "existingSecret": "bitbudget",
     "settings": {"BITBUDGET_MAX_JOBS": 2, "BITBUDGET_OTLP_ENDPOINT": "http://collector:4318"},
+    "store": {"url": "s3://models/fit", "endpoint": "http://minio.ml.svc:9000", "region": "eu-central-1"},
     "allowedHosts": ["fit.example.com"],
     "persistence": {"size": "5Gi", "storageClass": "fast"},
     "resources": {"limits": {"memory": "8Gi", "nvidia.com/gpu": 1}},
@@ -31,7 +32,7 @@ EVERYTHING = {
         "annotations": {"nginx.ingress.kubernetes.io/proxy-body-size": "600m"},
     },
     "networkPolicy": {
-        "from": [{"namespaceSelector": {"matchLabels": {"team": "ml"}}}], "databasePort": 0,
+        "from": [{"namespaceSelector": {"matchLabels": {"team": "ml"}}}], "databasePort": 0, "storePort": 9000,
         "egress": [{"to": [{"ipBlock": {"cidr": "10.0.0.0/8"}}], "ports": [{"port": 4318, "protocol": "TCP"}]}],
     },
     "nodeSelector": {"disk": "ssd"},
@@ -108,6 +109,10 @@ def test_values_reach_their_places(helm_program: Path, tmp_path: Path) -> None:
     pod, container = pod_of(objects)
     environment = {each["name"]: each["value"] for each in container["env"]}
     assert environment["BITBUDGET_MAX_JOBS"] == "2"
+    assert {name: environment[name] for name in environment if "STORE" in name or "AWS" in name} == {
+        "BITBUDGET_STORE": "s3://models/fit", "AWS_ENDPOINT_URL": "http://minio.ml.svc:9000",
+        "AWS_REGION": "eu-central-1", "AWS_SHARED_CREDENTIALS_FILE": "/run/secrets/aws_credentials",
+    }  # fmt: skip
     assert {"fit.example.com", "fit.example.org"} <= set(environment["BITBUDGET_ALLOWED_HOSTS"].split(","))
     assert container["image"] == f"registry.example/bitbudget@sha256:{'0' * 64}"
     (secret,) = (each["secret"] for each in pod["volumes"] if "secret" in each)
@@ -115,15 +120,16 @@ def test_values_reach_their_places(helm_program: Path, tmp_path: Path) -> None:
     assert objects["Ingress"]["spec"]["rules"][0]["host"] == "fit.example.org"
     policy = objects["NetworkPolicy"]["spec"]
     assert policy["ingress"][0]["from"] == EVERYTHING["networkPolicy"]["from"]  # type: ignore[index]  # a mapping
-    assert [each["port"] for rule in policy["egress"] for each in rule["ports"]] == [53, 53, 4318]
+    assert [each["port"] for rule in policy["egress"] for each in rule["ports"]] == [53, 53, 9000, 4318]
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("shares", [True, False])
-def test_a_ray_cluster_runs_the_jobs_of_the_service(helm_program: Path, tmp_path: Path, shares: bool) -> None:
-    """KubeRay names the service of the head after the cluster; its nodes have the secrets, and the volume or none."""
-    cluster = {"enabled": True, "workers": 2, "maxWorkers": 3, "image": "r/bitbudget-ray:1", "sharesVolume": shares}
-    objects = rendered(helm_program, tmp_path, {"existingSecret": "bitbudget", "ray": {"cluster": cluster}})
+@pytest.mark.parametrize("store", ["", "s3://models/bitbudget"])
+def test_a_ray_cluster_runs_the_jobs_of_the_service(helm_program: Path, tmp_path: Path, store: str) -> None:
+    """KubeRay names the service of the head after the cluster. Nodes have the secrets, and the volume or the store."""
+    cluster = {"enabled": True, "workers": 2, "maxWorkers": 3, "image": "r/bitbudget-ray:1"}
+    values = {"existingSecret": "bitbudget", "ray": {"cluster": cluster}, "store": {"url": store}}
+    objects = rendered(helm_program, tmp_path, values)
     _, container = pod_of(objects)
     environment = {each["name"]: each["value"] for each in container["env"]}
     ray = objects["RayCluster"]
@@ -138,7 +144,8 @@ def test_a_ray_cluster_runs_the_jobs_of_the_service(helm_program: Path, tmp_path
     assert worker["image"] == "r/bitbudget-ray:1"
     assert {each["mountPath"] for each in worker["volumeMounts"]} == {"/data", "/run/secrets"}
     volumes = {each["name"]: each for each in pod["volumes"]}
-    assert ("persistentVolumeClaim" in volumes["data"]) is shares
+    assert ("persistentVolumeClaim" in volumes["data"]) is not bool(store)
+    assert ("AWS_SHARED_CREDENTIALS_FILE" in {each["name"] for each in worker.get("env", [])}) is bool(store)
     assert pod["securityContext"]["runAsNonRoot"]
     validator = installed(tmp_path / "environment", "kubernetes-validate>=1.37") / "kubernetes-validate"
     for template in (ray["spec"]["headGroupSpec"]["template"], group["template"]):
@@ -167,6 +174,8 @@ def test_the_nodes_have_the_version_of_ray_that_is_tested() -> None:
         {"ray": {"address": "head"}},
         {"image": {"digest": "sha256:0"}},
         {"settings": {"BITBUDGET_DATABASE": "postgresql://a:b@c/d"}},
+        {"settings": {"BITBUDGET_STORE": "s3://bucket"}},
+        {"store": {"url": "s3://key:secret@bucket/a"}},
         {"ingress": {"enabled": True}},
         {"persistence": {"size": "much"}},
     ],

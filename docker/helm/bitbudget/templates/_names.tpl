@@ -42,3 +42,17 @@ securityContext:
   seccompProfile:
     type: RuntimeDefault
 {{- end }}
+
+{{- /* The variables by which a pod reaches the store; its keys are a file of the Secret. */}}
+{{- define "bitbudget.storeVariables" -}}
+- name: AWS_REGION
+  value: {{ .Values.store.region | quote }}
+{{- with .Values.store.endpoint }}
+- name: AWS_ENDPOINT_URL
+  value: {{ . | quote }}
+{{- end }}
+{{- if .Values.existingSecret }}
+- name: AWS_SHARED_CREDENTIALS_FILE
+  value: /run/secrets/aws_credentials
+{{- end }}
+{{- end }}
