@@ -88,6 +88,7 @@ def test_the_nodes_of_ray_start_with_its_profile_and_are_reached_by_the_service_
     assert worker["secrets"] == service()["secrets"]
     assert worker["volumes"] == service()["volumes"]
     assert document["networks"]["database"]["internal"]
+    assert environment(STORE, "ray-worker").items() < environment(STORE).items(), "a node reaches the store, too"
 
 
 def test_the_store_of_the_other_file_works_with_its_environment(tmp_path: Path, s3: S3Server) -> None:
