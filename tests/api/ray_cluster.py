@@ -47,7 +47,7 @@ class RayCluster:
         self.folder = Path(tempfile.mkdtemp(prefix="ray-"))
         self._processors = processors
         self._environment = environment
-        self._port, self._client_port, self._head_port = _free_ports(3)
+        self._port, self._client_port, self._head_port = free_ports(3)
         self.url = f"http://127.0.0.1:{self._port}"
         self._starter: subprocess.Popen[bytes] | None = None
 
@@ -179,7 +179,8 @@ def _session_of(process_id: int) -> int | None:
         return None
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Return ports of the loopback address on which nothing listens at the moment."""
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for each in sockets:
