@@ -15,6 +15,8 @@ from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
 
+from pydantic import BaseModel
+
 from api.http.openapi_examples import add_examples
 from api.http.openapi_forms import complete_forms
 from api.http.openapi_frame import complete_frame
@@ -32,7 +34,8 @@ def complete(document: dict[str, Any]) -> None:
     requests from those of answers; then types, headers and the description of the service itself are completed.
     """
     schemas = document["components"]["schemas"]
-    for each in (Problem, *EVENTS.values()):
+    described: list[type[BaseModel]] = [Problem, *EVENTS.values()]
+    for each in described:
         schema = each.model_json_schema(ref_template=f"{REFERENCE}{{model}}", mode="serialization")
         schemas |= schema.pop("$defs", {})
         schemas[each.__name__] = schema

@@ -19,7 +19,7 @@ from tests.network.mutants import EXTREMES, Damage, damaged_bytes, one_of
 Place = tuple[Any, Any]
 """An object or a list, and the key or the index of a value in it."""
 
-_OTHERS: Final = (
+_OTHERS: Final[tuple[Any, ...]] = (
     None, True, False, "", "input", "\x00", "\ud800", "x" * 100_000, [], {}, [[]], [0], [None], {"": None}, 0.5, -0.0,
     1e308, float("inf"), float("nan"), 10**400, *EXTREMES,
 )  # fmt: skip
