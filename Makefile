@@ -9,7 +9,7 @@ PYTHON := $(shell for name in python3.11 python3.12 python3.13 python3; do \
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help env run test check-long lint fmt docs hooks lock image-test clean
+.PHONY: help env run test check-long fault-rounds lint fmt docs hooks lock image-test clean
 
 help:  ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
@@ -39,6 +39,10 @@ test: lint  ## style, types, the import contract, and all tests that do not take
 check-long: env  ## the tests that take minutes each: whole trainings on real data, the image (CI runs them after `test`)
 	$(BIN)/pytest --numprocesses 2 --dist loadfile -m long
 
+fault-rounds: export BITBUDGET_FAULT_ROUNDS ?= 50
+fault-rounds: env  ## random faults of the service, 50 rounds of each kind (hours, for the night; BITBUDGET_FAULT_ROUNDS changes it)
+	$(BIN)/pytest -m long -k fault_rounds
+
 lint: env  ## style, types and the import contract
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -51,6 +55,7 @@ fmt: env  ## format, and mend what ruff can mend
 
 docs: env  ## write what is generated in docs/ and README.md: tables, outputs of commands and examples, the picture
 	$(BIN)/python docs/option_tables.py
+	$(BIN)/python docs/settings_table.py
 	$(BIN)/python docs/device_table.py
 	$(BIN)/python docs/openapi_document.py
 	$(BIN)/python docs/command_outputs.py

@@ -3,26 +3,12 @@
 from __future__ import annotations
 
 from ipaddress import ip_network
-from typing import Annotated, Any, Final
+from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, Field
 
 from api.server_settings import ServerSettings
-from network.budget import parse_size_bytes
-from network.errors import RequestError
-
-
-def _size_bytes(value: Any) -> int | None:
-    if value is None:  # only a setting that may have no value accepts it
-        return None
-    try:
-        return parse_size_bytes(value, "the size")
-    except RequestError as error:
-        raise ValueError(str(error)) from None
-
-
-SIZE: Final = BeforeValidator(_size_bytes)
-"""Validator that reads a size: a number of bytes, or text with a unit, such as '64MiB'."""
+from api.setting_types import SIZE
 
 
 def _networks(value: str | None) -> str | None:

@@ -2,8 +2,22 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+from typing import Final
+
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+SECRETS_VARIABLE: Final = "BITBUDGET_SECRETS"
+"""Environment variable with the path of a directory of secrets, as container engines mount them: in it, a file with the
+name of a setting's environment variable has the value of this setting."""
+
+
+def secrets_directory() -> str | None:
+    """Return the path of the directory of secrets; None if it is not given, or does not exist."""
+    directory = os.environ.get(SECRETS_VARIABLE, "")
+    return directory if Path(directory).is_dir() and directory else None
 
 
 class ServerSettings(BaseSettings):

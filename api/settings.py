@@ -7,12 +7,15 @@ environment variable of the field (its `validation_alias`), the default of the f
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
+from api.job_settings import JobSettings
 from api.logs import LogFormat
-from api.project_settings import SIZE, ProjectSettings
+from api.project_settings import ProjectSettings
+from api.setting_types import SIZE, AbsolutePath
+from api.storage_settings import StorageSettings
 
 MIB: Final = 2**20
 
@@ -26,30 +29,10 @@ MAX_JSON_BODY_BYTES: Final = MIB
 MULTIPART_OVERHEAD_BYTES: Final = 64 * 1024
 """Number of bytes that boundaries and headers may add to the file in a multipart upload."""
 
-ExecutorName = Literal["subprocess"]
-"""Name of an executor; `api/execution/executors.py` has the class of each."""
 
+class Settings(StorageSettings, JobSettings, ProjectSettings):
+    """Settings of the HTTP service: its connections, what it stores, where jobs run, its projects, and all others."""
 
-AbsolutePath = Annotated[Path, AfterValidator(Path.absolute)]
-
-
-class Settings(ProjectSettings):
-    """Settings of the HTTP service: those of its connections and of projects, and all others."""
-
-    data_directory: AbsolutePath = Field(
-        default=Path("bitbudget-data"),
-        validation_alias="BITBUDGET_DATA",
-        description="Directory for everything that the service stores. Services share a directory only "
-        "if they share a database by its URL.",
-    )
-    database_url: str | None = Field(
-        default=None,
-        validation_alias="BITBUDGET_DATABASE",
-        repr=False,  # it may have a password
-        description="URL of the database, such as postgresql+psycopg://USER:PASSWORD@HOST/DATABASE; none: the SQLite "
-        "file bitbudget.sqlite in the data directory. Other users of the machine can read options of a command, so "
-        "give a URL with a password by the environment variable.",
-    )
     operator_datasets: AbsolutePath | None = Field(
         default=None,
         validation_alias="BITBUDGET_DATASETS",
@@ -128,13 +111,14 @@ class Settings(ProjectSettings):
         le=1024,
         validation_alias="BITBUDGET_MAX_JOBS",
         description="Number of jobs that run at the same time; other jobs wait in the queue. none: one for every two "
-        "processor cores. The cores are shared evenly: they are divided by this number for the threads of a job.",
+        "processor cores, and 64 with ray. The cores are shared evenly: they are divided by this number for the "
+        "threads of a job.",
     )
     job_memory_bytes: Annotated[int | None, SIZE] = Field(
         default=None,
         validation_alias="BITBUDGET_JOB_MEMORY",
         description="Memory that the worker of one job may allocate; none: three quarters of the memory of the machine "
-        "or container, divided by the number of jobs that run at the same time.",
+        "or container, divided by the number of jobs that run at the same time. With ray, none: no limit.",
     )
     job_seconds: float = Field(
         default=604_800.0,
@@ -195,12 +179,6 @@ class Settings(ProjectSettings):
         validation_alias="BITBUDGET_TURN_SECONDS",
         description="Time in seconds between two checks of all unfinished jobs.",
     )
-    executor: ExecutorName = Field(
-        default="subprocess",
-        validation_alias="BITBUDGET_EXECUTOR",
-        description="Where jobs run. subprocess: each job in its own process on this machine.",
-    )
-
     log_format: LogFormat = Field(
         default="text",
         validation_alias="BITBUDGET_LOG_FORMAT",
@@ -213,21 +191,6 @@ class Settings(ProjectSettings):
         "http://127.0.0.1:4318; needs the extra tracing.",
     )
 
-    @property
-    def database(self) -> str | Path:
-        """URL of the service's database, or the path of its SQLite file."""
-        return self.database_url or self.data_directory / "bitbudget.sqlite"
-
-    @property
-    def networks_directory(self) -> Path:
-        """Path of the directory of uploaded networks."""
-        return self.data_directory / "networks"
-
-    @property
-    def derived_directory(self) -> Path:
-        """Path of the directory of files that are computed from uploaded networks and may be deleted at any time."""
-        return self.data_directory / "derived"
-
     def derived_directory_of(self, project: str) -> Path:
         """Return the path of the directory of files that are computed for one project.
 
@@ -235,28 +198,3 @@ class Settings(ProjectSettings):
         another one has uploaded.
         """
         return self.derived_directory if project == DEFAULT_PROJECT else self.derived_directory / "projects" / project
-
-    @property
-    def answers_directory(self) -> Path:
-        """Path of the directory of kept answers to questions, which may be deleted at any time."""
-        return self.data_directory / "answers"
-
-    @property
-    def datasets_directory(self) -> Path:
-        """Path of the directory of uploaded datasets."""
-        return self.data_directory / "datasets"
-
-    @property
-    def incoming_directory(self) -> Path:
-        """Path of the directory of uploads that are being received; it is emptied when the service starts."""
-        return self.data_directory / "incoming"
-
-    @property
-    def partial_directory(self) -> Path:
-        """Path of the directory of uploads that arrive in pieces."""
-        return self.data_directory / "partial"
-
-    @property
-    def jobs_directory(self) -> Path:
-        """Path of the directory that has one subdirectory for each job."""
-        return self.data_directory / "jobs"

@@ -1,6 +1,6 @@
 """Ablation of the training: the effect on accuracy of each training option alone, at two memory budgets.
 
-    python -m benchmarks.ablation [--network resnet8|dscnn|mobilenetv2] [--epochs N] [--seeds N] [--keep FILE] [--json]
+    python -m benchmarks.ablation [--network NAME] [--epochs N] [--seeds N] [--keep FILE] [--json]
     python -m benchmarks.ablation --table FILE        # show the output of --json as a table, without training
 
 Defaults are chosen by the integer-only accuracy on samples held out of the training set (5,000 of CIFAR-10's 50,000).
@@ -33,6 +33,7 @@ SHARES: Final = {
     "resnet8": (Share(0.4), Share(0.3)),
     "dscnn": (Share(0.5), Share(0.45)),
     "mobilenetv2": (Share(0.5), Share(0.4)),
+    "plain": (Share(0.5), Share(0.3)),
 }
 """Budgets of each task. DS-CNN and MobileNetV2 have more parameters besides weights: 2 bits everywhere need 41 and 38 %
 of their flash."""

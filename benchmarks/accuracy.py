@@ -133,7 +133,7 @@ def main(
             raise click.ClickException(
                 "--epochs, --precision, --compile and --peers cannot be given with --samples, which has its own options"
             )
-        result = _by_training(run, shares, ways, accounting, seeds or small_sets.DEFAULT_SEEDS)
+        result = _by_training(run, shares, ways, accounting, seeds or small_sets.DEFAULT_SEEDS, is_ablation=ablation)
     click.echo(json.dumps(result) if as_json else shown(result))
 
 
@@ -159,11 +159,13 @@ def _by_method(
 
 
 def _by_training(
-    run: RunOptions, shares: Sequence[Share], names: Sequence[str], accounting: str, seeds: int
+    run: RunOptions, shares: Sequence[Share], names: Sequence[str], accounting: str, seeds: int, *, is_ablation: bool
 ) -> dict[str, Any]:
     task, kept = run.task(), run.kept()
     bits = contenders(task, sensitivity_of(task), shares, [Name.EXACT], accounting_named(accounting))
     entries = [small_sets.entry_of(name, each, task, seeds) for each in bits for name in names]
+    if is_ablation:
+        entries = [entry.resolved() for entry in entries]
     if not run.kept_only:
         run_all(sorted((each for entry in entries for each in entry.trainings), key=_turn), kept)
     test_images = len(task.dataset.test_x)

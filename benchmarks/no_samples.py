@@ -46,7 +46,8 @@ from qat.train import train
 
 KINDS: Final = ("made", "real", "normal")
 KNOWN: Final = {"resnet8": "none:bytes", "mobilenetv2": "none:bytes", "dscnn": "none:-62:23"}
-"""What is stated about the samples of each task: photographs are bytes, the features of DS-CNN have these bounds."""
+"""What is stated about the samples of each task: photographs are bytes, the features of DS-CNN have these bounds.
+A task without batch norm is missing, because inputs cannot be made for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +111,7 @@ def _accuracy(bits: Contender, task: Task) -> float:
 
 
 @click.command()
-@click.argument("task_name", type=click.Choice(tasks.NAMES))
+@click.argument("task_name", type=click.Choice(tuple(KNOWN)))
 @click.option("--flash", type=float, multiple=True, default=(50.0, 40.0), help="Flash, in percent of that of 8 bits.")
 @click.option("--data", help="Dataset without samples, with what is known of them; default: that of the task.")
 @click.option("--inputs", type=click.Choice(KINDS), multiple=True, default=KINDS, help="Kinds of inputs.")

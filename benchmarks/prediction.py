@@ -46,6 +46,7 @@ SHARES: Final[Mapping[str, tuple[Share, ...]]] = MappingProxyType({
     "resnet8": (Share(0.5, 0.5), Share(0.4, 0.75), Share(0.3)),
     "dscnn": (Share(0.55, 0.5), Share(0.5, 0.75), Share(0.45)),
     "mobilenetv2": (Share(0.5, 0.5), Share(0.45, 0.75), Share(0.4)),
+    "plain": (Share(0.5, 0.5), Share(0.4, 0.75), Share(0.3)),
 })  # fmt: skip
 """Budgets of each task (`paper`), near 50, 40 and 30 %: 2 bits everywhere need 41 % of DS-CNN's flash and 38 % of
 MobileNetV2's."""

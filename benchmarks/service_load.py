@@ -23,7 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from multiprocessing.connection import Connection
@@ -48,7 +48,7 @@ FLASH_BYTES, RAM_BYTES = 2_000_000, 512_000
 
 
 @contextmanager
-def served(source: Path, jobs: int) -> Iterator[tuple[str, int]]:
+def served(source: Path, jobs: int, options: Sequence[str] = ()) -> Iterator[tuple[str, int]]:
     """Run the service of a source folder over new data, with places for jobs; yield its URL and its process id."""
     environment = os.environ | {"PYTHONPATH": str(source), "OMP_NUM_THREADS": "1"}
     with tempfile.TemporaryDirectory() as data:
@@ -61,6 +61,7 @@ def served(source: Path, jobs: int) -> Iterator[tuple[str, int]]:
                 "--port=0",
                 f"--data={data}/data",
                 f"--max-jobs={max(jobs, 1)}",
+                *options,
             ],
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

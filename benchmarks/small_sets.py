@@ -6,7 +6,8 @@
     frozen, ...     the same with batch norm frozen, and more
     brevitas        Brevitas with the first options of the grid, one seed; evaluated fake-quantized
 
-With `--ablation`, the contenders are the default training and the default training without one of its choices each.
+With `--ablation`, the contenders are the default training and the default training without one of its choices each. If
+a contender's option is what the recipe chooses on that set, its training is that of the defaults, and is not run again.
 
 All have the bits of `exact`, by the sensitivity of at most 256 samples of the small set itself, and train without
 augmentation.
@@ -17,7 +18,7 @@ default changes.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import sqrt
 from statistics import fmean, stdev
 from types import MappingProxyType
@@ -43,6 +44,7 @@ SHARES: Final[Mapping[str, tuple[Share, ...]]] = MappingProxyType({
     "resnet8": (Share(0.5), Share(0.3)),
     "dscnn": (Share(0.5), Share(0.45)),
     "mobilenetv2": (Share(0.5), Share(0.4)),
+    "plain": (Share(0.5), Share(0.3)),
 })  # fmt: skip
 """Budgets of each task. DS-CNN and MobileNetV2 have more parameters besides weights: 2 bits everywhere need 41 and 38 %
 of their flash."""
@@ -93,6 +95,10 @@ class Entry:
     name: str
     bits: Contender
     trainings: tuple[Training, ...]
+
+    def resolved(self) -> Entry:
+        """Return the entry with the options that the recipe chooses in place of those that are not given."""
+        return replace(self, trainings=tuple(each.resolved() for each in self.trainings))
 
 
 def names_there() -> tuple[str, ...]:

@@ -23,10 +23,10 @@ from typing import Final
 import numpy as np
 
 import bitbudget
-from benchmarks import cifar10
+from benchmarks import cifar10, digits
 from benchmarks.litert_reference import LiteRTReference, with_bias_axes_mended
 from benchmarks.markdown import markdown
-from benchmarks.tasks import DIGITS_FILE, task_named
+from benchmarks.tasks import task_named
 from examples.tasks.problems import PROBLEMS, Problem, autoencoder
 from examples.tasks.train_tasks import trained_network
 from qat.options.task import TERMS, Metric
@@ -137,7 +137,7 @@ def _trained(problem: Problem) -> tuple[bitbudget.Network, bitbudget.Dataset]:
 
 
 def _autoencoder() -> Problem:
-    with np.load(DIGITS_FILE) as arrays:
+    with np.load(digits.FILE) as arrays:
         features = [arrays[f"{part}_mfcc"].reshape(len(arrays[f"{part}_mfcc"]), -1) for part in ("train", "test")]
         numbers = [arrays[f"{part}_labels"] for part in ("train", "test")]
     return autoencoder(features[0], numbers[0], features[1], numbers[1])

@@ -2,7 +2,7 @@
 
 `resnet8` is ResNet8 on CIFAR-10 with shifted and flipped images: two epochs, or thirty with a GPU. `mobilenetv2` is a
 depthwise network with inverted residuals on the same images (`float_mobilenetv2.py`). `dscnn` is DS-CNN on spoken
-digits without augmentation: ten epochs.
+digits without augmentation: ten epochs. `plain` is a network without batch norm on the same digits (`float_plain.py`).
 """
 
 from __future__ import annotations
@@ -13,12 +13,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final
 
-import numpy as np
 import torch
 
-from benchmarks import cifar10, networks
+from benchmarks import cifar10, digits, float_mobilenetv2, float_plain, networks
 from benchmarks.balanced_order import balanced_order
-from benchmarks.float_mobilenetv2 import ONNX_FILE
 from network.network import Network
 from network.reading import read_network
 from qat.data.dataset import Dataset, labelled
@@ -29,7 +27,6 @@ from qat.options.post_training import NO_POST_TRAINING
 from qat.training.fingerprint import fingerprint_of
 
 DSCNN_FILE: Final = cifar10.SHARED / "models" / "dscnn_fsdd.onnx"
-DIGITS_FILE: Final = cifar10.SHARED / "data" / "fsdd_mfcc.npz"
 
 OURS: Final = ChosenOptions(
     epochs=3,
@@ -103,7 +100,7 @@ def resnet8() -> Task:
 
 def mobilenetv2() -> Task:
     """Return the benchmark task of a depthwise network with inverted residuals on CIFAR-10."""
-    return _photographs("mobilenetv2", read_network(ONNX_FILE.read_bytes(), ONNX_FILE.stem))
+    return _photographs("mobilenetv2", _read(float_mobilenetv2.ONNX_FILE))
 
 
 def _photographs(name: str, network: Network) -> Task:
@@ -114,18 +111,27 @@ def _photographs(name: str, network: Network) -> Task:
 
 def dscnn() -> Task:
     """Return the benchmark task of DS-CNN on spoken digits, with small batches for only 2,700 recordings."""
-    network = read_network(DSCNN_FILE.read_bytes(), "dscnn_fsdd")
-    with np.load(DIGITS_FILE) as arrays:
-        parts = [arrays[f"{part}_{what}"] for part in ("train", "test") for what in ("mfcc", "labels")]
-    train_x, train_y, test_x, test_y = parts
-    dataset = Dataset("fsdd", train_x, train_y.astype(np.int64), test_x, test_y.astype(np.int64))
-    return Task("dscnn", network, dataset, OURS.replace(epochs=10, batch_size=32), is_quick=True)
+    return _recordings("dscnn", _read(DSCNN_FILE))
+
+
+def plain() -> Task:
+    """Return the benchmark task of a plain convolutional network without batch norm on spoken digits."""
+    return _recordings("plain", _read(float_plain.ONNX_FILE))
+
+
+def _recordings(name: str, network: Network) -> Task:
+    return Task(name, network, digits.load(), OURS.replace(epochs=10, batch_size=32), is_quick=True)
+
+
+def _read(file: Path) -> Network:
+    return read_network(file.read_bytes(), file.stem)
 
 
 _TASKS: Final[Mapping[str, tuple[Callable[[], Task], tuple[Path, ...]]]] = {
     "resnet8": (resnet8, (networks.RESNET8_FILE, cifar10.FILE)),
-    "dscnn": (dscnn, (DSCNN_FILE, DIGITS_FILE)),
-    "mobilenetv2": (mobilenetv2, (ONNX_FILE, cifar10.FILE)),
+    "dscnn": (dscnn, (DSCNN_FILE, digits.FILE)),
+    "mobilenetv2": (mobilenetv2, (float_mobilenetv2.ONNX_FILE, cifar10.FILE)),
+    "plain": (plain, (float_plain.ONNX_FILE, digits.FILE)),
 }
 NAMES: Final = tuple(_TASKS)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from benchmarks.estimated_epochs import estimated_epochs
@@ -14,11 +14,16 @@ from benchmarks.outcome import Outcome
 from benchmarks.tasks import Task
 from network.allocation import Allocation
 from network.network import Network
+from qat.data.images import fitted
 from qat.options.chosen import ChosenOptions
 from qat.options.training import TrainingOptions
-from qat.progress import Report
+from qat.progress import Report, silent
 from qat.train import train
 from qat.training.fingerprint import fingerprint_of
+from qat.training.parallel import joined
+from qat.training.processor import processor_of
+from qat.training.recipe.recipe import recipe_for
+from qat.training.reporting import Reporter
 
 # Approximate costs in forward passes of the float network for one image; only the estimated time depends on them.
 _TRAINING_COST: Final = 5.0
@@ -79,6 +84,17 @@ class Training:
             "weight_bits": dict(self.allocation.weight_bits),
             "activation_bits": dict(self.allocation.activation_bits),
         }
+
+    def resolved(self) -> Training:
+        """Return the same training with the options that the recipe chooses, so that equal trainings have one key."""
+        if isinstance(self.options, ChosenOptions):
+            return self
+        processor, dataset = processor_of(self.options), fitted(self.task.dataset, self.network)
+        with joined(processor) as processes:
+            recipe = recipe_for(
+                self.network, self.allocation, dataset, self.options, processor, processes, Reporter(silent, 0)
+            )
+        return replace(self, options=recipe.options)
 
     def outcome(self, report: Report) -> Outcome:
         """Train the network, and evaluate it on the test set once."""

@@ -17,7 +17,7 @@ from network.options import Options
 DEFAULT_TIME_LIMIT_SECONDS: Final = 60.0
 """Time limit of the exact program in seconds if none is given."""
 
-MAX_TIME_LIMIT_SECONDS: Final = 600.0
+MAX_TIME_LIMIT_SECONDS: Final = 86_400.0
 """Largest time limit of the exact program in seconds."""
 
 MIN_SOLVE_SECONDS: Final = 1.0

@@ -79,25 +79,41 @@ def _last_with_weights(order: tuple[Layer, ...]) -> Layer:
 
 
 def _enumerate_orders(network: Network) -> Iterator[tuple[Layer, ...]]:
-    """Yield each valid order of a network's layers, by depth-first search over the layers that can run next."""
-    chosen: list[Layer] = []
-    written = set(network.input_names)
+    """Yield each valid order of a network's layers, by depth-first search over the layers that can run next.
 
-    def ready() -> list[Layer]:
-        return [layer for layer in network.layers if layer.output not in written and written.issuperset(layer.inputs)]
-
-    stack = [iter(ready())]
-    while stack:
-        layer = next(stack[-1], None)
-        if layer is None:
-            stack.pop()
+    Layers that can run next are tried in the order of the network.
+    """
+    layers = network.layers
+    position = {layer.output: index for index, layer in enumerate(layers)}
+    readers: dict[int, list[int]] = {index: [] for index in range(len(layers))}
+    missing = [0] * len(layers)  # number of tensors that a layer reads and that are not written yet
+    for index, layer in enumerate(layers):
+        for tensor in set(layer.inputs) & position.keys():
+            readers[position[tensor]].append(index)
+            missing[index] += 1
+    chosen: list[int] = []
+    ready = [[index for index, count in enumerate(missing) if count == 0]]
+    untried = [iter(ready[0])]
+    while untried:
+        following = next(untried[-1], None)
+        if following is None:
+            untried.pop()
+            ready.pop()
             if chosen:
-                written.discard(chosen.pop().output)
+                _count(missing, readers[chosen.pop()], 1)
             continue
-        chosen.append(layer)
-        written.add(layer.output)
-        if len(chosen) == len(network.layers):
-            yield tuple(chosen)
-            written.discard(chosen.pop().output)
-        else:
-            stack.append(iter(ready()))
+        chosen.append(following)
+        _count(missing, readers[following], -1)
+        if len(chosen) == len(layers):
+            yield tuple(layers[each] for each in chosen)
+            _count(missing, readers[chosen.pop()], 1)
+            continue
+        freed = [reader for reader in readers[following] if missing[reader] == 0]
+        ready.append(sorted([*(each for each in ready[-1] if each != following), *freed]))
+        untried.append(iter(ready[-1]))
+
+
+def _count(missing: list[int], readers: Iterable[int], step: int) -> None:
+    """Add a step to the number of missing tensors of each reader."""
+    for reader in readers:
+        missing[reader] += step

@@ -58,7 +58,33 @@ class ParetoFront:
     is_complete: bool
 
 
-def pareto_front(question: Question, *, axis: Axis, points: int, keeps_budget: bool = False) -> ParetoFront:
+def check_front(question: Question, axis: Axis, points: int) -> None:
+    """Reject a Pareto front that cannot be computed.
+
+    Args:
+        question: A question for the exact program.
+        axis: The budget that is varied.
+        points: Number of budgets along the axis.
+
+    Raises:
+        RequestError: If the question is one for the paper's rules, or the number of points is out of range.
+    """
+    require_exact(question, "the Pareto front")
+    most = MAX_POINTS_OF_BOTH if axis is Axis.BOTH else MAX_POINTS
+    if not 2 <= points <= most:
+        raise RequestError(
+            f"the number of points of the Pareto front is {points}; expected 2 to {most} for axis '{axis}'"
+        )
+
+
+def pareto_front(
+    question: Question,
+    *,
+    axis: Axis,
+    points: int,
+    keeps_budget: bool = False,
+    report: Callable[[int, int], None] | None = None,
+) -> ParetoFront:
     """Compute the Pareto front of minimum summed sensitivity against the flash budget, the RAM budget or both.
 
     Budgets reach from the minimum budget to what the unrestricted optimum needs.
@@ -70,16 +96,12 @@ def pareto_front(question: Question, *, axis: Axis, points: int, keeps_budget: b
         points: Number of budgets along the axis, evenly spaced, 2 to 1,000; with `both`, number of each, 2 to 31.
         keeps_budget: Whether the varied budgets end at the budget of the question, if that is smaller than what the
             unrestricted optimum needs. With false, the budget of a varied axis is ignored.
+        report: Callback that receives the number of the budget that is solved next, from 1, and the number of budgets.
 
     Raises:
         RequestError: If the question is one for the paper's rules, or the number of points is out of range.
     """
-    require_exact(question, "the Pareto front")
-    most = MAX_POINTS_OF_BOTH if axis is Axis.BOTH else MAX_POINTS
-    if not 2 <= points <= most:
-        raise RequestError(
-            f"the number of points of the Pareto front is {points}; expected 2 to {most} for axis '{axis}'"
-        )
+    check_front(question, axis, points)
     budget = question.budget
     deadline = time.perf_counter() + question.options.time_limit_seconds
 
@@ -99,7 +121,10 @@ def pareto_front(question: Question, *, axis: Axis, points: int, keeps_budget: b
     ram_sizes = [budget.ram_bytes] if axis is Axis.FLASH else _spaced(ram_ends, points)
     found: dict[tuple[float, float, float], ParetoPoint] = {}
     is_complete = True
-    for flash_bytes, ram_bytes in itertools.product(flash_sizes, ram_sizes):
+    budgets = list(itertools.product(flash_sizes, ram_sizes))
+    for number, (flash_bytes, ram_bytes) in enumerate(budgets, start=1):
+        if report is not None:
+            report(number, len(budgets))
         if time.perf_counter() > deadline:
             is_complete = False
             break

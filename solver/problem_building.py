@@ -8,20 +8,20 @@ from typing import Final
 
 from network.allocation import BITS, WIDEST_BITS, Bits, Folding, Scheme, WeightScheme
 from network.devices.latency import Latency, layer_cycles
-from network.layers import Layer, WeightLayer
-from network.memory.accounting import Accounting, LayerBits
+from network.layers import WeightLayer
+from network.memory.accounting import Accounting
 from network.memory.measure import bytes_saved_in_place
 from network.memory.report import Region
 from network.memory.steps import Occupant, Step
 from network.network import Network
 from solver.options import Method
+from solver.parameter_sizes import parameter_size
 from solver.problem import (
     BITS_PER_BYTE,
     NOTHING,
     CodeFeature,
     Cycles,
     LayerCycles,
-    ParameterSize,
     Problem,
     RamStep,
     Sizes,
@@ -69,7 +69,7 @@ def problem_of(question: Question) -> Problem:
                 same_bits[layer.output],
                 _sizes(partial(accounting.weight_bytes, network, layer)),
                 {
-                    scheme: _parameter_size(question, layer, scheme, is_last=layer is weighted[-1])
+                    scheme: parameter_size(accounting, network, layer, scheme, is_last=layer is weighted[-1])
                     for scheme in _schemes_of(question, is_shared=owners.is_shared(layer.name))
                 },
             )
@@ -119,44 +119,13 @@ def _schemes_of(question: Question, *, is_shared: bool) -> tuple[Scheme, ...]:
     return tuple(found)
 
 
-def _parameter_size(question: Question, layer: Layer, scheme: Scheme | None, *, is_last: bool) -> ParameterSize:
-    """Split the size of a layer's parameters into a constant, a term by its input's and one by its output's bits.
-
-    Args:
-        question: The network, the budget and the options.
-        layer: The layer.
-        scheme: Scheme of the layer's weights; None for a layer without weights.
-        is_last: Whether the layer is the last one with weights.
-
-    Raises:
-        ValueError: If the size is not a sum of such terms, because the exact program cannot express any other.
-    """
-
-    def size(input_bits: Bits, output_bits: Bits) -> int:
-        bits = LayerBits(input_bits, output_bits)
-        size_bytes = question.accounting.parameter_bytes(question.network, layer, scheme, bits, is_last=is_last)
-        return BITS_PER_BYTE * size_bytes
-
-    sizes = {(read, written): size(read, written) for read in BITS for written in BITS}
-    constant = sizes[WIDEST_BITS, WIDEST_BITS]
-    by_input = _sizes_of(lambda bits: sizes[bits, WIDEST_BITS] - constant)
-    by_output = _sizes_of(lambda bits: sizes[WIDEST_BITS, bits] - constant)
-    split = ParameterSize(constant, by_input, by_output)
-    if any(each != split.total(read, written) for (read, written), each in sizes.items()):
-        raise ValueError(
-            f"the accounting counts parameters of layer '{layer.name}' that are not a sum of one term by the bits of "
-            "its input and one by the bits of its output; the exact program supports no others"
-        )
-    return split
-
-
 def _parameters_without_weights(question: Question, same_bits: Mapping[str, str]) -> tuple[int, dict[str, Sizes]]:
     """Return the parameter size of all layers without weights: the constant part, and the rest by tensor."""
     constant, by_tensor = 0, dict[str, Sizes]()
     for layer in question.network.layers:
         if isinstance(layer, WeightLayer):
             continue
-        split = _parameter_size(question, layer, None, is_last=False)
+        split = parameter_size(question.accounting, question.network, layer, None, is_last=False)
         constant += split.constant
         for tensor, sizes in ((layer.inputs[0], split.by_input), (layer.output, split.by_output)):
             if sizes != NOTHING:

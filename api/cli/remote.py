@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -91,7 +92,7 @@ class Remote:
             network, name = self._network(inputs)
             measure = MeasureChoice.of(request).measure_on_samples
             if inputs.data is None or measure is None:
-                return _named(self._client.ask(kind, network, request), name)
+                return _named(self._client.ask(kind, network, request, self._finished), name)
             dataset = self._dataset(inputs.data)
             of_job = fields_of_job("sensitivity", network, dataset, inputs.label_offset) | {"measure": measure}
             if request.only_scheme is not None:
@@ -99,7 +100,7 @@ class Remote:
             job = self._client.start(SensitivityJobRequest(**of_job))
             self._finished(job, dataset)
             request = request.model_copy(update={"sensitivity": JobTable(job_id=job.id)})
-            answer = self._client.ask(kind, network, request)
+            answer = self._client.ask(kind, network, request, self._finished)
             job.delete()  # it is a step of this command, which its user does not know
             return _named(answer, name)
 
@@ -196,14 +197,16 @@ class Remote:
             read_dataset(data)  # raises the error of this machine
         return self._client.upload_dataset(data)
 
-    def _finished(self, job: Job[Report_co], dataset: DatasetAnswer) -> Report_co:
+    def _finished(self, job: Job[Report_co], dataset: DatasetAnswer | None = None) -> Report_co:
         """Show the progress of a job until it has ended, and return its report; Ctrl-C cancels the job."""
         if not self._is_quiet:
             _note(f"job {job.id} on {self._client.url}")
         try:
             with progress_line(is_wanted=not self._is_quiet) as line:
-                text = lambda: stored_dataset_text(dataset)  # noqa: E731  # it is printed once, or never
-                self._watch(job, printed_first(text, notes_shown(line)))
+                shown = notes_shown(line)
+                if dataset is not None:
+                    shown = printed_first(partial(stored_dataset_text, dataset), shown)
+                self._watch(job, shown)
             return job.report
         except KeyboardInterrupt:
             _note(f"cancelling job {job.id}; Ctrl-C again leaves it running")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar, get_args, get_origin
@@ -11,17 +10,15 @@ import click
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
-from api.project_settings import SIZE
-from api.settings import MIB, AbsolutePath, Settings
+from api.server_settings import secrets_directory
+from api.setting_types import SIZE, AbsolutePath
+from api.settings import MIB, Settings
 from network.budget import parse_size_bytes
 from network.errors import RequestError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 _PREFIX: Final = "BITBUDGET_"
-SECRETS_VARIABLE: Final = "BITBUDGET_SECRETS"
-"""Environment variable with the path of a directory of secrets, as container engines mount them: in it, a file with the
-name of a setting's environment variable has the value of this setting."""
 
 
 class _Size(click.ParamType[int]):
@@ -75,19 +72,13 @@ def settings_of(options: dict[str, Any]) -> Settings:
     """
     try:
         chosen = {name: value for name, value in options.items() if value is not None}
-        return Settings(_secrets_dir=_secrets_directory(), **chosen)  # type: ignore[call-arg]  # of BaseSettings
+        return Settings(_secrets_dir=secrets_directory(), **chosen)  # type: ignore[call-arg]  # of BaseSettings
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         message = first["msg"].removeprefix("Value error, ")
         given = "" if first["type"] == "value_error" else f"; it is {str(first['input'])[:60]!r}"
         raise RequestError(f"{where}: {message}{given}") from None
-
-
-def _secrets_directory() -> str | None:
-    """Return the path of the directory of secrets; None if it is not given, or does not exist."""
-    directory = os.environ.get(SECRETS_VARIABLE, "")
-    return directory if Path(directory).is_dir() and directory else None
 
 
 def _type_of(field: FieldInfo) -> click.ParamType[Any]:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from types import MappingProxyType
-from typing import Final, Literal, Self, TypeVar, Unpack
+from typing import Any, Final, Literal, Self, TypeVar, Unpack
 
 from api.client.address import Address
 from api.client.connection import Call, Connection, path_of
+from api.client.errors import ClientError, ServiceProblem
 from api.client.job_starts import JobStarts, document_of
+from api.client.jobs import Job
 from api.client.project import OwnProject
 from api.client.retries import Timeouts
 from api.client.stored_files import NetworkLike, StoredFiles, id_of
 from api.schemas.devices import DevicesAnswer, DevicesRequest
 from api.schemas.fit import FitAnswer, FitRequest
 from api.schemas.index import Index
+from api.schemas.jobs import FitJobRequest, ParetoJobRequest
 from api.schemas.keywords import BudgetOptions, DeviceLike, Size, SolveOptionFields, request_of
 from api.schemas.pareto import ParetoAnswer, ParetoRequest
 from api.schemas.solve import SolveRequest
@@ -27,6 +31,14 @@ _QUESTIONS: Final[Mapping[type, str]] = MappingProxyType(
     {FitAnswer: "fit", DevicesAnswer: "devices", ParetoAnswer: "pareto"}
 )
 """Class of an answer -> last part of the path of its question."""
+
+_TOO_LONG: Final = "/problems/solving-limit"
+"""Type of the problem of a question that cannot be answered at once."""
+
+_JOBS: Final[Mapping[type, type[FitJobRequest] | type[ParetoJobRequest]]] = MappingProxyType(
+    {FitAnswer: FitJobRequest, ParetoAnswer: ParetoJobRequest}
+)
+"""Class of an answer -> request for the job that gives it, if the question takes longer than a request may."""
 
 
 class Client(StoredFiles, JobStarts, OwnProject):
@@ -153,17 +165,53 @@ class Client(StoredFiles, JobStarts, OwnProject):
             ParetoAnswer, network, request_of(ParetoRequest, {"axis": axis, "points": points, **budget, **options})
         )
 
-    def ask(self, kind: type[Answered], network: NetworkLike, request: SolveRequest) -> Answered:
+    def ask(
+        self,
+        kind: type[Answered],
+        network: NetworkLike,
+        request: SolveRequest,
+        wait: Callable[[Job[Any]], object] | None = None,
+    ) -> Answered:
         """Return the answer of a question by its whole request; `fit`, `devices` and `pareto` make one of arguments.
+
+        If the request gives a time limit that is too long for an answer at once, a job answers it. The job is deleted
+        after it has answered.
 
         Args:
             kind: Class of the answer, which names the question: `FitAnswer`, `DevicesAnswer` or `ParetoAnswer`.
             network: The network, as `upload_network` has answered it, or its identifier.
             request: The request: a `FitRequest`, a `DevicesRequest` or a `ParetoRequest`.
+            wait: Function that waits until a job has succeeded, and raises an error if it has not; None waits
+                silently, and cancels the job if Ctrl-C is pressed.
 
         Raises:
             ServiceProblem: If the service refuses the request.
+            JobFailed, JobCancelled: If a job was needed and has no answer.
             ClientError: If there is no answer.
         """
+        try:
+            return self._ask_at_once(kind, network, request)
+        except ServiceProblem as problem:
+            is_long = problem.type == _TOO_LONG and "time_limit_seconds" in request.model_fields_set
+            if not is_long or kind not in _JOBS:
+                raise
+        given = {each: getattr(request, each) for each in request.model_fields_set}
+        of_job: dict[str, Any] = {"kind": _QUESTIONS[kind], "network_id": id_of(network)}
+        job: Job[Any] = self.start(_JOBS[kind](**given, **of_job))
+        (wait or _wait)(job)
+        answer = kind.model_validate(job.report.model_dump(exclude={"kind"}))
+        job.delete()
+        return answer
+
+    def _ask_at_once(self, kind: type[Answered], network: NetworkLike, request: SolveRequest) -> Answered:
         path = path_of("networks", id_of(network), _QUESTIONS[kind])
         return self._connection.ask(kind, Call(method="POST", path=path, document=document_of(request), computes=True))
+
+
+def _wait(job: Job[Any]) -> None:
+    try:
+        job.wait()
+    except KeyboardInterrupt:
+        with suppress(ClientError):
+            job.cancel()
+        raise

@@ -9,20 +9,30 @@ from typing import Any, Literal, Unpack, overload
 from pydantic import BaseModel
 
 from api.client.connection import Call, Connection, path_of
-from api.client.jobs import Job, JobReport
+from api.client.jobs import Job
 from api.client.pages import items_of
 from api.client.stored_files import NetworkLike, StoredDataset, id_of
-from api.schemas.job_answers import JobAnswer, JobSummary
+from api.schemas.job_answers import JobAnswer, JobReport, JobSummary
 from api.schemas.job_state import JobState
-from api.schemas.jobs import JobRequest, SensitivityJobRequest, ShrinkJobRequest
+from api.schemas.jobs import (
+    AnyJobRequest,
+    FitJobRequest,
+    JobRequest,
+    JobResources,
+    ParetoJobRequest,
+    SensitivityJobRequest,
+    ShrinkJobRequest,
+)
 from api.schemas.keywords import BudgetOptions, DeviceLike, SensitivityFields, Size, request_of
-from api.schemas.reports import SensitivityReport, TrainingReport
+from api.schemas.reports import FitReport, ParetoReport, SensitivityReport, TrainingReport
 from api.schemas.shrink import ShrinkReport
 from qat.options.training import TrainingOptions
 
 Training = TrainingOptions | Mapping[str, Any]
 """How a network is trained: the options, or a mapping with their fields (docs/training.md)."""
 
+Resources = JobResources | Mapping[str, Any]
+"""What a job gets: `JobResources`, or a mapping with some of its fields: processors, gpus, memory."""
 
 StateName = Literal["queued", "running", "cancelling", "succeeded", "failed", "cancelled"]
 """Name of a state of a job."""
@@ -44,6 +54,7 @@ class JobStarts:
         dataset: StoredDataset,
         *,
         label_offset: int = 0,
+        resources: Resources | None = None,
         idempotency_key: str | None = None,
         **options: Unpack[SensitivityFields],
     ) -> Job[SensitivityReport]:
@@ -53,10 +64,11 @@ class JobStarts:
             network: The network, as `upload_network` has answered it, or its identifier.
             dataset: The samples, as `upload_dataset` has answered them, or their identifier or name.
             label_offset: Number that is added to each label.
+            resources: Processors, GPUs and memory of the job; None for those that the operator has set.
             idempotency_key: Text that names this job: a second call with it returns the same job. None makes one.
             options: How sensitivities are measured: the fields of `SensitivityOptions`.
         """
-        of_job = fields_of_job("sensitivity", network, dataset, label_offset)
+        of_job = fields_of_job("sensitivity", network, dataset, label_offset, resources)
         return self.start(SensitivityJobRequest(**of_job, **options), idempotency_key)  # type: ignore[arg-type]  # pydantic accepts the names of measure and scheme
 
     def train(
@@ -69,6 +81,7 @@ class JobStarts:
         device: DeviceLike | None = None,
         training: Training | None = None,
         label_offset: int = 0,
+        resources: Resources | None = None,
         idempotency_key: str | None = None,
         **options: Unpack[BudgetOptions],
     ) -> Job[TrainingReport]:
@@ -82,6 +95,7 @@ class JobStarts:
             device: The device, as for `fit`.
             training: How the network is trained; None for the default options.
             label_offset: Number that is added to each label.
+            resources: Processors, GPUs and memory of the job; None for those that the operator has set.
             idempotency_key: Text that names this job: a second call with it returns the same job. None makes one.
             options: Further options, as for `fit`.
 
@@ -91,7 +105,7 @@ class JobStarts:
             ClientError: If there is no answer.
         """
         fields = {"flash": flash, "ram": ram, "device": device, **_trained(training), **options}
-        of_job = fields_of_job("training", network, dataset, label_offset)
+        of_job = fields_of_job("training", network, dataset, label_offset, resources)
         return self.start(request_of(JobRequest, of_job | fields), idempotency_key)
 
     def shrink(
@@ -108,6 +122,7 @@ class JobStarts:
         device: DeviceLike | None = None,
         training: Training | None = None,
         label_offset: int = 0,
+        resources: Resources | None = None,
         idempotency_key: str | None = None,
         **options: Unpack[BudgetOptions],
     ) -> Job[ShrinkReport]:
@@ -127,12 +142,13 @@ class JobStarts:
             device: The device, as for `fit`.
             training: How each point is quantized or trained; None quantizes without training.
             label_offset: Number that is added to each label.
+            resources: Processors, GPUs and memory of the job; None for those that the operator has set.
             idempotency_key: Text that names this job: a second call with it returns the same job. None makes one.
             options: Further options, as for `fit`.
         """
         limit = {"max_loss": max_loss, "min_quality": min_quality, "minimize": minimize, "points": points}
         fields = {"flash": flash, "ram": ram, "device": device, **_trained(training), **options}
-        of_job = fields_of_job("shrink", network, dataset, label_offset)
+        of_job = fields_of_job("shrink", network, dataset, label_offset, resources)
         return self.start(request_of(ShrinkJobRequest, of_job | limit | fields), idempotency_key)
 
     @overload
@@ -141,9 +157,11 @@ class JobStarts:
     def start(self, request: ShrinkJobRequest, idempotency_key: str | None = None) -> Job[ShrinkReport]: ...
     @overload
     def start(self, request: SensitivityJobRequest, idempotency_key: str | None = None) -> Job[SensitivityReport]: ...
-    def start(
-        self, request: JobRequest | ShrinkJobRequest | SensitivityJobRequest, idempotency_key: str | None = None
-    ) -> Job[Any]:
+    @overload
+    def start(self, request: FitJobRequest, idempotency_key: str | None = None) -> Job[FitReport]: ...
+    @overload
+    def start(self, request: ParetoJobRequest, idempotency_key: str | None = None) -> Job[ParetoReport]: ...
+    def start(self, request: AnyJobRequest, idempotency_key: str | None = None) -> Job[Any]:
         """Start a job by its whole request; `train`, `shrink` and `sensitivity` make one of their arguments.
 
         Args:
@@ -197,7 +215,9 @@ def document_of(request: BaseModel, left_out: Collection[str] = ()) -> str:
     return request.model_dump_json(exclude_unset=True, exclude=set(left_out))
 
 
-def fields_of_job(kind: str, network: NetworkLike, dataset: StoredDataset, label_offset: int) -> dict[str, Any]:
+def fields_of_job(
+    kind: str, network: NetworkLike, dataset: StoredDataset, label_offset: int, resources: Resources | None = None
+) -> dict[str, Any]:
     """Return the fields of a request that each kind of job has.
 
     Args:
@@ -206,9 +226,11 @@ def fields_of_job(kind: str, network: NetworkLike, dataset: StoredDataset, label
         dataset: The samples.
         label_offset: Number that is added to each label; a service of an earlier version does not know it, so that 0
             is left out.
+        resources: Processors, GPUs and memory of the job; None leaves them out.
     """
     offset = {"label_offset": label_offset} if label_offset else {}
-    return {"kind": kind, "network_id": id_of(network), "dataset": id_of(dataset), **offset}
+    asked = {} if resources is None else {"resources": resources}
+    return {"kind": kind, "network_id": id_of(network), "dataset": id_of(dataset), **offset, **asked}
 
 
 def _trained(training: Training | None) -> dict[str, Any]:

@@ -12,16 +12,12 @@ from typing import Final, Generic, TypeVar
 from api.client.connection import Call, Connection, path_of
 from api.client.downloads import content_of, download
 from api.client.errors import JobCancelled, JobFailed, StillRunning, VersionMismatch
-from api.schemas.job_answers import JobAnswer
+from api.schemas.job_answers import JobAnswer, JobReport
 from api.schemas.job_state import JobState
 from api.schemas.problems import Problem
-from api.schemas.reports import Artifact, ProgressAnswer, SensitivityReport, TrainingReport
-from api.schemas.shrink import ShrinkReport
+from api.schemas.reports import Artifact, ProgressAnswer
 from network.errors import RequestError
 from qat.progress import Progress, Report
-
-JobReport = TrainingReport | SensitivityReport | ShrinkReport
-"""Report of a job that has succeeded, of any kind."""
 
 Report_co = TypeVar("Report_co", bound=JobReport, covariant=True)
 

@@ -115,8 +115,9 @@ class AttemptWorkers:
             pause_seconds = min(2 * pause_seconds, max(self._settings.turn_seconds, pause_seconds))
 
     def forget(self, attempt: Attempt) -> None:
-        """Drop all that is known about the worker of an attempt."""
-        self._handles.pop(attempt, None)
+        """Drop all that is known about the worker of an attempt, whose job is settled."""
+        if (handle := self._handles.pop(attempt, None)) is not None:
+            self._executor.forget(handle)
         self._unconfirmed.discard(attempt)
         self._asked_to_end_at.pop(attempt, None)
         self._killed_because.pop(attempt, None)

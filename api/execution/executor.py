@@ -6,6 +6,7 @@
     every turn                     ────►     is_alive(handle)
     cancel, stop                   ────►     ask_to_end(handle), then kill(handle)
     a worker is gone               ────►     ending(handle), output_of(attempt), last_output(attempt)
+    its job is settled             ────►     forget(handle)
 
 An executor knows nothing of the states of a job. The worker that it starts (`python -m api.execution.worker JOB
 --attempt NUMBER`) reads the job from the database and writes progress and result there.
@@ -13,6 +14,7 @@ An executor knows nothing of the states of a job. The worker that it starts (`py
 
 from __future__ import annotations
 
+import signal
 from dataclasses import dataclass
 from typing import Final, NewType, Protocol
 
@@ -20,6 +22,12 @@ from network.errors import BitbudgetError
 
 HEARTBEAT_SECONDS: Final = 2.0
 """Time in seconds between two signs of life that a worker writes to the database as long as its work goes on."""
+
+LOST_HEARTBEATS: Final = 5
+"""Number of signs of life in a row that a living worker may miss because its machine is busy."""
+
+ALREADY_BEGUN: Final = 75
+"""Exit code of a worker that did nothing because another worker has begun the same attempt."""
 
 Handle = NewType("Handle", str)
 """Text by which an executor recognises one worker. Only the executor that made it gives it a meaning."""
@@ -36,6 +44,15 @@ class Attempt:
 
     job_id: str
     number: int
+
+
+def ending_of(status: int) -> str:
+    """Return how a process ended, as a noun phrase.
+
+    Args:
+        status: Exit code of the process, or the negative number of the signal that ended it.
+    """
+    return f"exit code {status}" if status >= 0 else f"signal {-status}, {signal.Signals(-status).name}"
 
 
 class ExecutorUnavailable(BitbudgetError):
@@ -115,6 +132,13 @@ class Executor(Protocol):
 
         The worker may be alive for a short time afterwards. Killing again, or killing a worker that has ended, is not
         an error.
+        """
+
+    def forget(self, handle: Handle) -> None:
+        """Delete what is kept of a worker that has ended and whose job is settled; the log of the job stays.
+
+        A second call, or a call for a worker that this executor does not know, is not an error. What cannot be deleted
+        at the moment is deleted later.
         """
 
     def close(self) -> None:

@@ -7,10 +7,19 @@ from typing import Final
 
 from api.execution.executor import Executor
 from api.execution.subprocess_executor import SubprocessExecutor
-from api.settings import ExecutorName, Settings
+from api.job_settings import ExecutorName
+from api.settings import Settings
+
+
+def _ray(settings: Settings) -> Executor:
+    from api.execution.ray_executor import RayExecutor
+
+    return RayExecutor(settings)
+
 
 EXECUTORS: Final[dict[ExecutorName, Callable[[Settings], Executor]]] = {
     "subprocess": SubprocessExecutor,
+    "ray": _ray,
 }
 
 

@@ -7,14 +7,16 @@ import json
 from anyio import to_thread
 
 from api.errors import DoesNotFit
+from api.execution.job_share import check_resources
 from api.execution.reading import Reads
 from api.execution.solving import Solves
 from api.execution.tracing import NO_TRACING, Tracing
 from api.operations.train import require_weights
 from api.schemas.job_answers import JobAnswer
-from api.schemas.jobs import AnyJobRequest, SensitivityJobRequest
+from api.schemas.jobs import AnyJobRequest, QuestionJobRequest, SensitivityJobRequest
 from api.services.jobs import Jobs
 from api.services.networks import Networks
+from api.settings import Settings
 
 
 class JobCreation:
@@ -25,12 +27,20 @@ class JobCreation:
         networks: Networks that a job can use.
         reads: Reading of datasets.
         solves: Questions about networks.
+        settings: Settings of the service; they limit the resources of jobs.
         tracing: Source of spans.
     """
 
     def __init__(
-        self, jobs: Jobs, networks: Networks, reads: Reads, solves: Solves, tracing: Tracing = NO_TRACING
+        self,
+        jobs: Jobs,
+        networks: Networks,
+        reads: Reads,
+        solves: Solves,
+        settings: Settings,
+        tracing: Tracing = NO_TRACING,
     ) -> None:
+        self._settings = settings
         self._tracing = tracing
         self._jobs = jobs
         self._networks = networks
@@ -58,7 +68,11 @@ class JobCreation:
         return await to_thread.run_sync(self._jobs.add, resolved, idempotency_key, self._tracing.traceparent())
 
     async def _check(self, request: AnyJobRequest) -> None:
+        check_resources(self._settings, request.resources)
         network_id = request.network_id
+        if isinstance(request, QuestionJobRequest):
+            await self._solves.answer("check", network_id, request)
+            return
         network = await to_thread.run_sync(self._networks.describe, network_id)
         require_weights(network.name, has_weights=network.has_weights)
         if not isinstance(request, SensitivityJobRequest):

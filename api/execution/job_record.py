@@ -6,11 +6,11 @@ import logging
 import time
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from sqlalchemy.exc import DBAPIError
 
-from api.execution.waiting import waiting_for_disk
+from api.execution.waiting import waiting_for_disk, waiting_for_store
 from api.schemas.answer import Answer
 from api.schemas.job_state import JobState
 from api.schemas.problems import Problem
@@ -18,7 +18,6 @@ from api.schemas.reports import Artifact, ProgressAnswer
 from api.storage.attempt_directory import AttemptSuperseded
 from api.storage.database import Store
 from api.storage.records import Job
-from api.storage.saved_work import SavedWork
 from qat.progress import Progress
 
 LOG: Final = logging.getLogger("bitbudget.worker")
@@ -28,6 +27,13 @@ PROGRESS_SECONDS: Final = 0.3
 PATIENCE_SECONDS: Final = 600.0
 """Longest time in seconds for which a worker tries to write the outcome of its job."""
 _LONGEST_PAUSE_SECONDS: Final = 20.0
+
+
+class Saved(Protocol):
+    """Work that an attempt saves: on the disk (`SavedWork`), or in the store (`AttemptUploads`)."""
+
+    def has_grown(self) -> bool:
+        """Return whether work was saved since the last call, or since this object was made."""
 
 
 class JobRecord:
@@ -44,7 +50,7 @@ class JobRecord:
         reports: Number of progress reports of the job so far.
     """
 
-    def __init__(self, store: Store, job: Job, saved: SavedWork) -> None:
+    def __init__(self, store: Store, job: Job, saved: Saved) -> None:
         self.reports = 0
         self._store = store
         self._job = job
@@ -96,11 +102,11 @@ class JobRecord:
 
     def wait_for_disk(self) -> None:
         """Queue the job again, because the disk is full; if the database is on it, this may be left to the service."""
-        waiting = waiting_for_disk(replace(self._job, progress_at=self._saved_at))
-        try:
-            self._change(state=JobState.QUEUED, error=waiting, lease_owner=None, lease_until=None)
-        except DBAPIError as error:
-            LOG.warning("the disk is full, and the job could not be queued again: %s", error)
+        self._wait(waiting_for_disk(replace(self._job, progress_at=self._saved_at)))
+
+    def wait_for_store(self) -> None:
+        """Queue the job again, because the store does not answer."""
+        self._wait(waiting_for_store(replace(self._job, progress_at=self._saved_at)))
 
     def succeed(self, result: Answer, artifacts: Iterable[Artifact]) -> None:
         """Write the result of a job and the list of its files, and let the job succeed."""
@@ -114,6 +120,12 @@ class JobRecord:
     def fail(self, problem: Problem) -> None:
         """Write the problem because of which a job fails, and let the job fail."""
         self._write_outcome(state=JobState.FAILED, error=problem.document())
+
+    def _wait(self, reason: dict[str, Any]) -> None:
+        try:
+            self._change(state=JobState.QUEUED, error=reason, lease_owner=None, lease_until=None)
+        except DBAPIError as error:
+            LOG.warning("the job could not be queued again: %s", error)
 
     def _write_outcome(self, **values: Any) -> None:
         """Change the record for the last time; wait for a database that cannot be written at the moment.

@@ -16,13 +16,11 @@ import uuid
 from collections.abc import Collection
 from typing import Any, Final
 
-from api.execution.executor import HEARTBEAT_SECONDS, Attempt
+from api.execution.executor import HEARTBEAT_SECONDS, LOST_HEARTBEATS, Attempt
 from api.settings import Settings
 from api.storage.database import Store
 from api.storage.records import Job
 
-_LOST_HEARTBEATS: Final = 5
-"""Number of signs of life in a row that a living worker may miss because the machine is busy."""
 _LEFT_SHARE: Final = 2 / 3
 """Share of its time that a lease still has when it is renewed."""
 NO_LEASE: Final[dict[str, Any]] = {"lease_owner": None, "lease_until": None}
@@ -62,7 +60,7 @@ class Leases:
             store,
             is_alone=settings.database_url is None,
             lease_seconds=settings.lease_seconds,
-            gone_seconds=max(settings.lease_seconds, _LOST_HEARTBEATS * HEARTBEAT_SECONDS),
+            gone_seconds=max(settings.lease_seconds, LOST_HEARTBEATS * HEARTBEAT_SECONDS),
         )
 
     def first(self) -> dict[str, Any]:

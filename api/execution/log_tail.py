@@ -24,6 +24,15 @@ def last_lines(log: Path) -> str:
             content = file.read()
     except FileNotFoundError:
         return ""
-    lines = content.decode(errors="replace").splitlines()[-MAX_LINES:]
+    return last_lines_of(content.decode(errors="replace"))
+
+
+def last_lines_of(output: str) -> str:
+    """Return the last lines of an output without control characters.
+
+    Args:
+        output: The output.
+    """
+    lines = output.splitlines()[-MAX_LINES:]
     printable = ("".join(each if each.isprintable() else " " for each in line) for line in lines)
     return "\n".join(printable)[-MAX_CHARACTERS:].strip()

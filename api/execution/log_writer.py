@@ -9,6 +9,7 @@ the standard library, so that it starts at once and needs little memory.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 
 NOTE = b"[earlier output was deleted]\n"
@@ -51,4 +52,5 @@ def _keep_newest(log: int, kept_bytes: int) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a cluster sends it to the worker's children, too
     copy(0, sys.argv[1], int(sys.argv[2]))

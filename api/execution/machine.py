@@ -10,6 +10,8 @@ from api.settings import Settings
 
 THREADS_OF_A_JOB: Final = 2
 """Number of processor cores for which one job runs by default: two jobs on four cores."""
+PLACES_OF_A_CLUSTER: Final = 64
+"""Number of jobs that a cluster has at the same time by default; it lets those wait for which it has no room."""
 MEMORY_SHARE_OF_JOBS: Final = 0.75
 """Share of the machine's memory that all jobs may allocate together by default."""
 
@@ -18,7 +20,9 @@ _CGROUP: Final = Path("/sys/fs/cgroup")
 
 def job_places(settings: Settings) -> int:
     """Return how many jobs may run at the same time."""
-    return settings.max_concurrent_jobs or max(1, cores() // THREADS_OF_A_JOB)
+    if settings.max_concurrent_jobs is not None:
+        return settings.max_concurrent_jobs
+    return PLACES_OF_A_CLUSTER if settings.executor == "ray" else max(1, cores() // THREADS_OF_A_JOB)
 
 
 def job_threads(settings: Settings) -> int:

@@ -22,19 +22,13 @@ from api.storage.records import TRACEPARENT, Job
 LOG: Final = logging.getLogger("bitbudget.worker")
 
 
-def observing_environment(settings: Settings) -> dict[str, str]:
-    """Return the environment variables by which a worker logs and traces as its service does."""
-    endpoint = {} if settings.otlp_endpoint is None else {"BITBUDGET_OTLP_ENDPOINT": settings.otlp_endpoint}
-    return {"BITBUDGET_LOG_FORMAT": settings.log_format, **endpoint}
-
-
 @contextmanager
 def observed_attempt(store: Store, settings: Settings, job: Job) -> Iterator[None]:
     """Log the beginning and the end of an attempt, and make a span of it.
 
     Args:
         store: Database with the job.
-        settings: Settings of the worker, which has the environment variables of `observing_environment`.
+        settings: Settings of the worker.
         job: The job, with the number of the attempt.
     """
     REQUEST_ID.set(job.request_id)

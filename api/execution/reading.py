@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import ExitStack
 from pathlib import Path
 
 from anyio import to_thread
@@ -17,7 +18,7 @@ from api.execution.task_requests import (
 )
 from api.execution.workers import Workers
 from api.schemas.datasets import DatasetAnswer, DatasetOrigin
-from api.schemas.jobs import DIGITS, AnyJobRequest
+from api.schemas.jobs import DIGITS, DatasetJobRequest
 from api.schemas.networks import NetworkAnswer
 from api.services.dataset_descriptions import describe_dataset
 from api.services.datasets import BUILT_IN, Datasets, Position
@@ -139,7 +140,7 @@ class Reads:
         page = found[:limit]
         return [answer for _, answer in page], page[-1][0] if len(found) > limit else None
 
-    async def check_dataset(self, request: AnyJobRequest, document: str, structure: Path) -> None:
+    async def check_dataset(self, request: DatasetJobRequest, document: str, structure: Path) -> None:
         """Check that the dataset of a job suits its network and its options, by the sketch that was kept at upload.
 
         A dataset without a sketch, such as an operator's, is read.
@@ -160,11 +161,17 @@ class Reads:
         origin, path, name = await to_thread.run_sync(self._datasets.origin, request.dataset)
         file = self._file(request.dataset, name, origin, path)
         sketch = None if origin is DatasetOrigin.OPERATOR else self._datasets.sketch_path(request.dataset)
-        if sketch is None and origin is not DatasetOrigin.OPERATOR:
-            sketch = await self._sketched(file)
-        try:
-            await self._check(document, structure, sketch, file)
-        except DamagedFile:
+        if sketch is not None or origin is DatasetOrigin.OPERATOR:
+            try:
+                await self._check(document, structure, sketch, file)
+            except DamagedFile:
+                sketch = None
+            else:
+                return
+        with ExitStack() as holds:
+            if origin is DatasetOrigin.UPLOADED:
+                path = await to_thread.run_sync(self._datasets.held, request.dataset, holds)
+                file = file.model_copy(update={"path": path})
             await self._check(document, structure, await self._sketched(file), file)
 
     async def _check(self, document: str, structure: Path, sketch: Path | None, file: DatasetFile) -> None:

@@ -16,6 +16,7 @@ from api.settings import MIB, Settings
 from api.storage.database import Store
 from api.storage.disk_space import DiskReserve, free_bytes
 from api.storage.job_directory import JobDirectory
+from api.storage.job_files import JobFiles
 from api.storage.records import Job
 
 LOG: Final = logging.getLogger("bitbudget.scheduler")
@@ -53,7 +54,7 @@ class Settlement:
         """
         attempt = Attempt(job.id, job.attempt)
         if job.state is JobState.CANCELLING:
-            JobDirectory.of(job.id, self._settings).clear_results(job.attempt)
+            JobFiles(job.id, self._settings).clear_results(job.attempt)
             self._change(job, JobState.CANCELLING, state=JobState.CANCELLED, error=None, **NO_LEASE)
         elif is_stopping:
             if self._queue(job, error=None):

@@ -14,14 +14,15 @@ import json
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Literal
 
 from anyio import CapacityLimiter, to_thread
 
-from api.errors import SolvingLimit
 from api.execution.task_requests import DERIVE, FINAL, SOLVE, Derived, DeriveRequest, QuestionKind, SolveTask
+from api.execution.time_limits import limited_question, longest_limit
 from api.execution.workers import Workers
 from api.operations.measures import MeasureChoice
 from api.schemas.fit import FitAnswer, FitRequest
@@ -32,13 +33,9 @@ from api.services.networks import Networks
 from api.settings import Settings
 from api.storage.answer_cache import ProjectAnswers
 from api.version import version
-from solver.options import Method
 
 ANSWERS_VERSION: Final = 1
 """Number that must grow when the solver answers a question differently."""
-
-SHARE_OF_SOLVE: Final = 0.75
-"""Largest share of the time of a request that the time limit of its question may have."""
 _THREADS: Final = 4
 """Number of threads that look into the database and the files at the same time: more would wait for one another."""
 _OVERRUN_SECONDS: Final = 20.0
@@ -116,7 +113,7 @@ class Solves:
     @property
     def longest_seconds(self) -> float:
         """Largest time limit of a question, in seconds."""
-        return SHARE_OF_SOLVE * self._request_seconds
+        return longest_limit(self._request_seconds)
 
     async def answer(self, kind: QuestionKind, network_id: str, request: SolveRequest) -> Answered:
         """Answer a question about an uploaded network; if this is cancelled, the process that solves it is killed.
@@ -133,7 +130,7 @@ class Solves:
             BitbudgetError: If parts of the request do not suit each other.
         """
         give_up_at = time.monotonic() + self._request_seconds
-        limited = self._limited(kind, request)
+        limited = limited_question(kind, network_id, request, self._request_seconds)
         question = await to_thread.run_sync(self._question, kind, network_id, limited, limiter=self._threads)
         self._answered[question.kept is not None] += 1
         if question.kept is not None:
@@ -174,23 +171,6 @@ class Solves:
         if structure is None:
             raise DamagedFile("a computed file was deleted; send the request again")
         return structure
-
-    def _limited(self, kind: QuestionKind, request: SolveRequest) -> SolveRequest:
-        """Return a request whose time limit leaves time to answer.
-
-        Raises:
-            SolvingLimit: If the caller gave a larger limit.
-        """
-        asked, longest = request.time_limit_seconds, self.longest_seconds
-        if asked <= longest:
-            return request
-        if kind != "job" and "time_limit_seconds" in request.model_fields_set and request.method is Method.EXACT:
-            raise SolvingLimit(
-                f"time_limit_seconds is {asked:g}; expected at most {longest:g}, because the service answers each "
-                f"request within {self._request_seconds:g} s: give a smaller time limit, or let the operator of the "
-                "service raise BITBUDGET_REQUEST_SECONDS"
-            )
-        return request.model_copy(update={"time_limit_seconds": longest})
 
     def _question(self, kind: QuestionKind, network_id: str, request: SolveRequest) -> _Question:
         """Read what the database and the disk know about a question; this runs in a thread."""
@@ -242,9 +222,10 @@ class Solves:
                 self._deriving.pop(place, None)
 
     async def _derive(self, question: _Question) -> None:
-        files = await to_thread.run_sync(self._networks.files, question.network_id)
-        request = DeriveRequest(files=files, scheme=question.scheme).model_dump_json().encode()
-        answer = await self._workers.read_network(DERIVE, request, (files.path, *files.weights.values()))
+        with ExitStack() as holds:
+            files = await to_thread.run_sync(self._networks.files, question.network_id, holds)
+            request = DeriveRequest(files=files, scheme=question.scheme).model_dump_json().encode()
+            answer = await self._workers.read_network(DERIVE, request, (files.path, *files.weights.values()))
 
         def keep() -> None:
             derived = Derived.model_validate_json(answer)

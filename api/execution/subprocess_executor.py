@@ -12,27 +12,21 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final
 
-from api.execution import log_writer
-from api.execution.executor import Attempt, ExecutorUnavailable, Handle
+from api.execution.executor import Attempt, ExecutorUnavailable, Handle, ending_of
+from api.execution.job_log import start_log_writer
+from api.execution.job_share import JobShare, share_of
 from api.execution.log_tail import last_lines
-from api.execution.machine import job_memory_bytes, job_threads
-from api.execution.observed_attempt import observing_environment
+from api.execution.worker_command import WORKER_COMMAND, environment_here, worker_options
 from api.settings import Settings
+from api.storage.database import Store
 from api.storage.job_directory import JobDirectory
 from api.storage.process_lock import ProcessLock
 
-WORKER_COMMAND: Final = (sys.executable, "-m", "api.execution.worker")
-
-_PACKAGE_ROOT: Final = Path(__file__).resolve().parents[2]
 _EXIT_SECONDS: Final = 2.0
 """Longest time in seconds between the release of a worker's lock and its exit status."""
-_REMEMBERED_ENDINGS: Final = 100
-"""Number of ended workers whose exit status is kept."""
 
 
 class SubprocessExecutor:
@@ -47,6 +41,7 @@ class SubprocessExecutor:
 
     def __init__(self, settings: Settings, worker_command: Sequence[str] = WORKER_COMMAND) -> None:
         self._settings = settings
+        self._store: Store | None = None
         self._worker_command = worker_command
         self._children: dict[Handle, subprocess.Popen[bytes]] = {}
         self._log_writers: dict[Handle, subprocess.Popen[bytes]] = {}
@@ -61,25 +56,26 @@ class SubprocessExecutor:
         lock = directory.lock.take(label=str(attempt.number))
         if lock is None:
             return self.find(attempt)
+        share = self._share_of(attempt)
+        options = [*worker_options(attempt, share), f"--nice={self._settings.job_nice}"]
         try:
             directory.log.touch()
-            writer, output = self._start_log_writer(directory.log)
+            writer, output = start_log_writer(directory.log, self._settings.max_log_bytes)
             try:
                 child = subprocess.Popen(  # noqa: S603  # the command is ours, and its arguments are not from a shell
-                    [*self._worker_command, attempt.job_id, *self._worker_options(attempt), f"--lock={lock}"],
+                    [*self._worker_command, attempt.job_id, *options, f"--lock={lock}"],
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=output,
                     pass_fds=[lock],
                     start_new_session=True,
-                    env=self._worker_environment(),
+                    env=environment_here(self._settings, share),
                 )
             finally:
                 os.close(output)
             ProcessLock.sign(lock, child.pid, label=str(attempt.number))
         finally:
             os.close(lock)
-        self._forget_oldest()
         self._children[handle] = child
         self._log_writers[handle] = writer
         return handle
@@ -104,7 +100,7 @@ class SubprocessExecutor:
         status = self._exit_status(handle)
         if status is None:
             return None
-        return f"exit code {status}" if status >= 0 else f"signal {-status}, {signal.Signals(-status).name}"
+        return ending_of(status)
 
     def output_of(self, attempt: Attempt) -> str:
         """Return a noun phrase that names the log file of a job, relative to the service's data directory."""
@@ -123,6 +119,13 @@ class SubprocessExecutor:
         """Send SIGKILL to a worker process and to all processes of its session."""
         self._signal(handle, signal.SIGKILL)
 
+    def forget(self, handle: Handle) -> None:
+        """Drop the exit status of a worker process that has ended."""
+        child = self._children.get(handle)
+        if child is not None and child.returncode is not None:
+            del self._children[handle]
+            del self._log_writers[handle]
+
     def close(self) -> None:
         """Kill the worker processes that this executor object started and that are alive, and reap them."""
         for child in self._children.values():
@@ -134,6 +137,9 @@ class SubprocessExecutor:
                 writer.wait(_EXIT_SECONDS)
         self._children.clear()
         self._log_writers.clear()
+        if self._store is not None:
+            self._store.close()
+            self._store = None
 
     def _exit_status(self, handle: Handle) -> int | None:
         """Return the exit status of a worker process that this object started, and reap it; None if there is none."""
@@ -146,47 +152,10 @@ class SubprocessExecutor:
             return status
         return child.returncode
 
-    def _forget_oldest(self) -> None:
-        ended = [handle for handle, child in self._children.items() if child.returncode is not None]
-        for handle in ended[:-_REMEMBERED_ENDINGS]:
-            del self._children[handle]
-            del self._log_writers[handle]
-
-    def _worker_options(self, attempt: Attempt) -> list[str]:
-        options = [
-            f"--attempt={attempt.number}",
-            f"--data-directory={self._settings.data_directory}",
-            f"--max-dataset-bytes={self._settings.max_dataset_bytes}",
-            f"--memory-bytes={job_memory_bytes(self._settings)}",
-            f"--nice={self._settings.job_nice}",
-        ]
-        if self._settings.operator_datasets is not None:
-            options.append(f"--operator-datasets={self._settings.operator_datasets}")
-        return options
-
-    def _worker_environment(self) -> dict[str, str]:
-        environment = {"OMP_NUM_THREADS": str(job_threads(self._settings)), **os.environ}
-        if self._settings.database_url is not None:  # not an option: every user of the machine can read those
-            environment["BITBUDGET_DATABASE"] = self._settings.database_url
-        return environment | {"PYTHONPATH": os.pathsep.join(_import_path())} | observing_environment(self._settings)
-
-    def _start_log_writer(self, log: Path) -> tuple[subprocess.Popen[bytes], int]:
-        """Start the process that writes the log of a job; return it, and the file descriptor of the worker's output."""
-        source, output = os.pipe()
-        try:
-            writer = subprocess.Popen(  # noqa: S603  # the command is ours, and its arguments are not from a shell
-                [sys.executable, "-I", "-S", log_writer.__file__, str(log), str(self._settings.max_log_bytes)],
-                stdin=source,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,  # a signal to the worker's session must not cut off the worker's last lines
-            )
-        except OSError:
-            os.close(output)
-            raise
-        finally:
-            os.close(source)
-        return writer, output
+    def _share_of(self, attempt: Attempt) -> JobShare:
+        if self._store is None:
+            self._store = Store(self._settings.database)
+        return share_of(self._settings, self._store.job_of_any_project(attempt.job_id))
 
     def _signal(self, handle: Handle, number: signal.Signals) -> None:
         if not self.is_alive(handle):
@@ -209,8 +178,3 @@ def _handle(attempt: Attempt) -> Handle:
 def _attempt(handle: Handle) -> Attempt:
     job_id, _, number = handle.rpartition("/")
     return Attempt(job_id, int(number))
-
-
-def _import_path() -> list[str]:
-    """Return the directories in which a worker process finds the packages of bitbudget, installed or not."""
-    return [str(_PACKAGE_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]

@@ -15,8 +15,9 @@ PARSE, DERIVE, SOLVE, READ_DATASET, CHECK_DATASET = "parse", "derive", "solve", 
 """Names of the tasks: parse an uploaded network, derive what a solve needs from a stored one, solve a question, read a
 dataset, check that a dataset suits the network and the options of a job."""
 
-QuestionKind = Literal["fit", "devices", "pareto", "job"]
-"""Kind of a question; "job" is the fit without samples with which a job is checked before it is created."""
+QuestionKind = Literal["fit", "devices", "pareto", "job", "check"]
+"""Kind of a question; "job" is the fit without samples with which a job is checked before it is created, "check" the
+check of a question that a job will answer."""
 
 FINAL: Final = b"1"
 """First byte of the answer to a question that would be the same with a larger time limit; the JSON follows it."""

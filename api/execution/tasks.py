@@ -35,12 +35,20 @@ from api.operations.fit import answer_fit
 from api.operations.measures import MeasureChoice
 from api.operations.no_samples import is_without_samples, options_without_samples, refuse_shrink_without_samples
 from api.operations.pareto import answer_pareto
+from api.operations.question import terms_of
 from api.operations.shrink.limits import check_limit
 from api.schemas.answer import NetworkName
 from api.schemas.datasets import DatasetOrigin
 from api.schemas.devices import DevicesRequest
 from api.schemas.fit import FitRequest
-from api.schemas.jobs import JobRequest, SensitivityJobRequest, ShrinkJobRequest, request_of
+from api.schemas.jobs import (
+    JobRequest,
+    ParetoJobRequest,
+    QuestionJobRequest,
+    SensitivityJobRequest,
+    ShrinkJobRequest,
+    request_of,
+)
 from api.schemas.pareto import ParetoRequest
 from api.schemas.solve import SolveRequest
 from api.services.dataset_descriptions import check_samples, describe_dataset
@@ -67,6 +75,8 @@ from qat.data.opening import open_dataset, open_file
 from qat.data.sketch import read_sketch, sketch_of
 from qat.data.unseen import without_samples
 from solver.options import HIGHS_BACKEND, NATIVE_BACKEND
+from solver.pareto import check_front
+from solver.question import check_question
 
 _Loaded = TypeVar("_Loaded")
 
@@ -112,6 +122,9 @@ def solve(request: bytes) -> bytes:
     elif task.kind == "devices":
         asked = DevicesRequest.model_validate_json(task.request)
         answer = answer_devices(known, name, asked, _table(task, asked, known)).model_dump_json()
+    elif task.kind == "check":
+        asked = _checked_question(task, known)
+        answer = ""
     else:
         asked = ParetoRequest.model_validate_json(task.request)
         answer = answer_pareto(known, name, asked, _table(task, asked, known)).model_dump_json()
@@ -119,11 +132,22 @@ def solve(request: bytes) -> bytes:
     return (FINAL if is_final else NOT_FINAL) + answer.encode()
 
 
+def _checked_question(task: SolveTask, known: Network) -> QuestionJobRequest:
+    """Return the question of a job after all checks that need no solve."""
+    asked = request_of(json.loads(task.request))
+    assert isinstance(asked, QuestionJobRequest)  # noqa: S101  # other jobs are checked by a fit
+    question = terms_of(asked).question(known, _table(task, asked, known))
+    check_question(question)
+    if isinstance(asked, ParetoJobRequest):
+        check_front(question, asked.axis, asked.points)
+    return asked
+
+
 def _fit_request(task: SolveTask) -> FitRequest:
     if task.kind == "fit":
         return FitRequest.model_validate_json(task.request)
     job = request_of(json.loads(task.request))
-    assert not isinstance(job, SensitivityJobRequest)  # noqa: S101  # it asks for no bits
+    assert isinstance(job, JobRequest | ShrinkJobRequest)  # noqa: S101  # the others are not checked by a fit
     return job
 
 
@@ -186,6 +210,7 @@ def check_dataset_of_job(request: bytes) -> bytes:
     """Check that a dataset suits the network and the options of a job: from a `CheckRequest` to nothing."""
     given = CheckRequest.model_validate_json(request)
     job = request_of(json.loads(given.request))
+    assert not isinstance(job, QuestionJobRequest)  # noqa: S101  # it has no dataset
     known = _loaded(lambda: read_json(given.structure.read_bytes(), job.network_id))
     sketch = given.sketch
     dataset = _opened(given.dataset) if sketch is None else _loaded(lambda: read_sketch(sketch.read_bytes()))

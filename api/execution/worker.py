@@ -1,5 +1,7 @@
 """Worker process of one attempt to run a job: `python -m api.execution.worker JOB --attempt NUMBER ...`.
 
+Its environment has the settings of its service (`worker_command`).
+
 The worker writes progress and result to the database. It continues if the service ends. If the worker ends
 unexpectedly, it leaves only checkpoints, from which the next attempt continues.
 """
@@ -9,21 +11,26 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from api.errors import JOB_LIMIT, problem_of, problem_of_system
+from api.execution.attempt_uploads import AttemptUploads
+from api.execution.executor import ALREADY_BEGUN
 from api.execution.heartbeat import Heartbeat
 from api.execution.job_record import JobRecord
 from api.execution.observed_attempt import observed_attempt
+from api.execution.worker_command import settings_of_worker
 from api.execution.worker_limits import MEMORY_ADVICE, is_out_of_memory, limit_worker
+from api.operations.question_job import QuestionJob, run_question_job
 from api.operations.sensitivity import SensitivityJob, run_sensitivity_job
 from api.operations.shrink.job import ShrinkJob, run_shrink_job
 from api.operations.train import MainJob, run_main_job
 from api.schemas.answer import Answer, NetworkName
 from api.schemas.job_state import JobState
-from api.schemas.jobs import SensitivityJobRequest, ShrinkJobRequest, request_of
-from api.schemas.reports import SensitivityReport, TrainingReport
+from api.schemas.jobs import QuestionJobRequest, SensitivityJobRequest, ShrinkJobRequest, request_of
+from api.schemas.reports import FitReport, ParetoReport, SensitivityReport, TrainingReport
 from api.schemas.shrink import ShrinkReport
 from api.services.datasets import Datasets
 from api.services.networks import Networks
@@ -32,6 +39,9 @@ from api.storage.attempt_directory import AttemptDirectory, AttemptSuperseded
 from api.storage.database import Store
 from api.storage.disk_space import is_full_disk
 from api.storage.job_directory import JobDirectory
+from api.storage.objects.errors import StoreUnavailable
+from api.storage.objects.object_store import ObjectStore
+from api.storage.objects.stored_attempts import StoredAttempts
 from api.storage.process_lock import ProcessLock
 from api.storage.records import Job
 from api.storage.result_files import artifacts_in
@@ -45,24 +55,38 @@ _REPORTS: Final[dict[str, type[Answer]]] = {
     "training": TrainingReport,
     "sensitivity": SensitivityReport,
     "shrink": ShrinkReport,
+    "fit": FitReport,
+    "pareto": ParetoReport,
 }
 """Class of the report of each kind of job."""
 
 
 def work(store: Store, settings: Settings, job: Job) -> None:
     """Run a job until it has succeeded or failed, and write the outcome to the service's database."""
+    objects = ObjectStore.of(settings)
     try:
+        if objects is not None:
+            root = JobDirectory.of(job.id, settings).root
+            root.mkdir(parents=True, exist_ok=True)
+            StoredAttempts(objects, job.id).bring(job.attempt, root)
         directory = JobDirectory.of(job.id, settings).claim_attempt(job.attempt)
     except AttemptSuperseded as error:
         raise SystemExit(str(error)) from None
+    except StoreUnavailable:
+        JobRecord(store, job, SavedWork(settings.jobs_directory / job.id / "none")).wait_for_store()
+        return
     directory.clear_unfinished()
-    record = JobRecord(store, job, SavedWork(directory.checkpoint))
+    uploads = None if objects is None else AttemptUploads(settings, objects, job, directory)
+    record = JobRecord(store, job, SavedWork(directory.checkpoint) if uploads is None else uploads)
     heartbeat = Heartbeat(record)
     heartbeat.start()
     try:
         # An earlier worker may have ended after it wrote the artifacts and before it wrote the result.
         if not directory.has_artifacts:
-            _run(store, settings, job, directory, record.write_progress)
+            with _uploading(uploads):
+                _run(store, settings, job, directory, record.write_progress)
+        if uploads is not None:
+            uploads.store_artifacts()
     except AttemptSuperseded as error:
         raise SystemExit(str(error)) from None
     except Exception as error:
@@ -72,12 +96,26 @@ def work(store: Store, settings: Settings, job: Job) -> None:
             raise  # so that the log has the traceback
     else:
         heartbeat.stop()
-        _succeed(record, job, directory)
+        _succeed(record, job, directory, uploads)
+
+
+@contextmanager
+def _uploading(uploads: AttemptUploads | None) -> Iterator[None]:
+    if uploads is None:
+        yield
+        return
+    uploads.start()
+    try:
+        yield
+    finally:
+        uploads.stop()
 
 
 def _settle_error(record: JobRecord, error: Exception) -> None:
     """Let a job wait or fail because of an error, unless it is a fault of bitbudget, which counts as a crash."""
-    if is_full_disk(error):
+    if isinstance(error, StoreUnavailable):
+        record.wait_for_store()
+    elif is_full_disk(error):
         record.wait_for_disk()
     elif is_out_of_memory(error):
         record.fail(JOB_LIMIT.problem(MEMORY_ADVICE))
@@ -91,6 +129,9 @@ def _run(store: Store, settings: Settings, job: Job, directory: AttemptDirectory
     request = request_of(job.request)
     network = Networks(store, settings).with_weights(request.network_id)
     name = NetworkName(id=request.network_id, name=network.name)
+    if isinstance(request, QuestionJobRequest):
+        run_question_job(QuestionJob(network=network, network_name=name, request=request), directory.artifacts, report)
+        return
     dataset = with_label_offset(Datasets(store, settings).load(request.dataset), request.label_offset)
     if isinstance(request, SensitivityJobRequest):
         measuring = SensitivityJob(network=network, network_name=name, dataset=dataset, options=request.options())
@@ -113,12 +154,16 @@ def _run(store: Store, settings: Settings, job: Job, directory: AttemptDirectory
     run_main_job(training, directory.artifacts, report=report, checkpoint_directory=directory.checkpoint)
 
 
-def _succeed(record: JobRecord, job: Job, directory: AttemptDirectory) -> None:
+def _succeed(record: JobRecord, job: Job, directory: AttemptDirectory, uploads: AttemptUploads | None) -> None:
     kind = _REPORTS[request_of(job.request).kind]
     result = kind.model_validate_json((directory.artifacts / REPORT_FILE).read_bytes())
-    record.succeed(result, artifacts_in(directory.artifacts))
+    artifacts = artifacts_in(directory.artifacts)
+    record.succeed(result, artifacts)
     # If the job is being cancelled, the service deletes all files after this process has ended.
-    shutil.rmtree(directory.checkpoint, ignore_errors=True)
+    if uploads is None:
+        shutil.rmtree(directory.checkpoint, ignore_errors=True)
+    else:
+        uploads.clear({each.name: each.sha256 for each in artifacts})
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -128,9 +173,7 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("job", help="identifier of the job")
     parser.add_argument("--attempt", type=int, required=True, help="number of the attempt")
-    parser.add_argument("--data-directory", type=Path, required=True, help="data directory of the service")
-    parser.add_argument("--max-dataset-bytes", type=int, required=True, help="largest dataset file, in bytes")
-    parser.add_argument("--operator-datasets", type=Path, help="directory of the operator's datasets")
+    parser.add_argument("--needs", action="append", default=[], help="environment variable that must have a value")
     parser.add_argument("--lock", type=int, help="inherited file descriptor that holds the lock of the job, if any")
     parser.add_argument("--memory-bytes", type=int, help="memory that this process may allocate; default: no limit")
     parser.add_argument("--nice", type=int, default=0, help="number by which the priority of this process is lowered")
@@ -139,17 +182,16 @@ def main(arguments: list[str] | None = None) -> None:
     if given.lock is not None:
         os.set_inheritable(given.lock, False)  # processes that this process starts must not inherit the lock
         ProcessLock.sign(given.lock, os.getpid(), label=str(given.attempt))
-    settings = Settings(
-        data_directory=given.data_directory,
-        max_dataset_bytes=given.max_dataset_bytes,
-        operator_datasets=given.operator_datasets,
-    )
+    settings = settings_of_worker(given.needs)
     store = Store(settings.database)
     job = store.job_of_any_project(given.job)
-    if job is not None and job.state is JobState.RUNNING and job.attempt == given.attempt:
-        own = store.of_project(job.project)
-        with observed_attempt(own, settings, job):
-            work(own, settings, job)
+    if job is None or job.state is not JobState.RUNNING or job.attempt != given.attempt:
+        return
+    own = store.of_project(job.project)
+    if not own.begin_attempt(job.id, job.attempt):
+        raise SystemExit(ALREADY_BEGUN)
+    with observed_attempt(own, settings, job):
+        work(own, settings, job)
 
 
 if __name__ == "__main__":

@@ -101,7 +101,8 @@ class Workers:
             memory_bytes=settings.solve_memory_bytes,
             work="answering the question",
             expected="a network for a microcontroller",
-            advice="give a smaller time_limit_seconds, fewer points or devices, or a smaller network",
+            advice="give a smaller time_limit_seconds, fewer points or devices, or a smaller network; or send "
+            "a fit or a Pareto front to POST /v1/jobs",
             limit=SolvingLimit,
             crash=None,
             settings=("BITBUDGET_REQUEST_SECONDS", "BITBUDGET_SOLVE_MEMORY"),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from api.execution.solving import SHARE_OF_SOLVE
 from api.execution.task_messages import MAX_ANSWER_BYTES
+from api.execution.time_limits import longest_limit
 from api.http.uploads import MAX_WEIGHT_FILES
 from api.services.networks import MAX_DESCRIPTION_BYTES
 from api.settings import MAX_DATASET_EXPANSION, MAX_JSON_BODY_BYTES, MIB, Settings
@@ -38,7 +38,7 @@ def limits_text(settings: Settings) -> str:
         "memory for a network",
         "time to answer a question": f"{settings.request_seconds:g} s with the time in the queue, and "
         f"{settings.solve_memory_bytes // MIB:,} MiB of memory; `time_limit_seconds` may be "
-        f"{SHARE_OF_SOLVE * settings.request_seconds:g}",
+        f"{longest_limit(settings.request_seconds):g}",
         "requests that wait": f"{settings.queue_length:,}; a further one is refused with 429 and `Retry-After`",
     }
     return "\n".join(f"- {what}: {limit}" for what, limit in limits.items())

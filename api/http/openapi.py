@@ -15,24 +15,30 @@ from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
 
+from pydantic import BaseModel
+
 from api.http.openapi_examples import add_examples
 from api.http.openapi_forms import complete_forms
 from api.http.openapi_frame import complete_frame
 from api.http.openapi_nodes import OF_REQUESTS, REFERENCE, component_of, nodes, operations, reachable
 from api.http.openapi_types import complete_types
+from api.schemas.job_events import EVENTS
 from api.schemas.problems import Problem
 
 
 def complete(document: dict[str, Any]) -> None:
     """Complete FastAPI's OpenAPI document in place, so that client generators understand it.
 
-    Adds the schema `Problem`, because FastAPI cannot describe application/problem+json, and separates the schemas of
+    Adds the schema `Problem`, because FastAPI cannot describe application/problem+json, and those of the data of
+    events, which it knows only for handlers that are generators; then separates the schemas of
     requests from those of answers; then types, headers and the description of the service itself are completed.
     """
-    problem = Problem.model_json_schema(ref_template=f"{REFERENCE}{{model}}", mode="serialization")
     schemas = document["components"]["schemas"]
-    schemas |= problem.pop("$defs", {})
-    schemas["Problem"] = problem
+    models: tuple[type[BaseModel], ...] = (Problem, *EVENTS.values())
+    for each in models:
+        schema = each.model_json_schema(ref_template=f"{REFERENCE}{{model}}", mode="serialization")
+        schemas |= schema.pop("$defs", {})
+        schemas[each.__name__] = schema
     _rename(document, lambda name: re.sub(r"-Output$", "Echo", name.removesuffix("-Input")))
     complete_forms(document)
     complete_frame(document)

@@ -15,9 +15,10 @@ from api.errors import (
     ProblemKind,
 )
 from api.http.handlers.dependencies import problems
-from api.http.security.scopes import OPEN_PATHS
+from api.http.security.scopes import OPEN_PATHS, REQUIRED_SCOPES
 from api.logs import REQUEST_ID_HEADER
 from api.schemas.answer import SHA256_PATTERN
+from api.services.access import SCOPE_MEANINGS, Scope
 from api.services.jobs import MAX_KEY_LENGTH
 
 _SHA256_TAG: Final = '^"[0-9a-f]{64}"$'
@@ -122,7 +123,9 @@ def complete_frame(document: dict[str, Any]) -> None:
             "type": "http",
             "scheme": "bearer",
             "description": "Key that `bitbudget keys create` has made (bb_ID_SECRET), or token of the identity "
-            "provider. A service without keys and without a provider needs none",
+            "provider. A service without keys and without a provider needs none. Each operation names the scope that "
+            "the key or the token must have: "
+            + "; ".join(f"`{scope}` ({meaning})" for scope, meaning in SCOPE_MEANINGS.items()),
         }
     }
     document["security"] = [{}, {"bearer": []}]
@@ -143,8 +146,12 @@ def _complete_operation(operation: dict[str, Any], *, is_open: bool) -> None:
     common = _COMMON_OF_OPEN if is_open else _COMMON_OF_OPEN | _COMMON_OF_KEYS
     responses = {f"{status}": deepcopy(each) for status, each in common.items()} | operation["responses"]
     operation["responses"] = dict(sorted(responses.items()))
-    if is_open:
+    scope = REQUIRED_SCOPES.get(operation["operationId"], Scope.ADMIN)
+    if scope is None:
         operation["security"] = []
+    else:  # in `security`, linters and generators know scopes of OAuth alone
+        operation["x-scope"] = str(scope)
+        operation["description"] = f"{operation['description']}\n\nThe key needs the scope `{scope}`."
     for parameter in operation.get("parameters", ()):
         key = parameter["name"].lower()
         parameter["schema"] |= _PARAMETERS.get(key, {})

@@ -29,49 +29,54 @@ from network.option_fields import SIZE_FORMAT
 
 _INT32_MAX: Final = 2**31 - 1
 _BOUNDS: Final = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
+_ECHO: Final = "Echo"
+"""End of the name of the schema of an answer that repeats a request."""
 _ABOUT: Final = frozenset({"title", "description", "examples", "default"})
 """Keywords that say something about a property, and not what its value may be."""
 
 NAMED_UNIONS: Final[dict[frozenset[str], tuple[str, str]]] = {
-    frozenset({"JobRequest", "ShrinkJobRequest"}): ("NewJob", "Request for a job; `kind` says which"),
-    frozenset({"JobRequestEcho", "SensitivityJobRequestEcho", "ShrinkJobRequestEcho"}): (
-        "RequestOfJob",
-        "Request that created a job, with all defaults; `kind` says which",
+    frozenset({"JobRequest", "ShrinkJobRequest", "FitJobRequest", "ParetoJobRequest"}): (
+        "NewJob",
+        "Request for a job; `kind` says which",
     ),
+    frozenset(
+        {
+            "JobRequestEcho",
+            "SensitivityJobRequestEcho",
+            "ShrinkJobRequestEcho",
+            "FitJobRequestEcho",
+            "ParetoJobRequestEcho",
+        }
+    ): ("RequestOfJob", "Request that created a job, with all defaults; `kind` says which"),
     frozenset({"PipelineFit", "PipelineTraining", "PipelineShrink"}): (
         "PipelineRequest",
         "Request of a pipeline; `kind` says which",
     ),
-    frozenset({"TrainingReport", "SensitivityReport", "ShrinkReport"}): (
+    frozenset({"TrainingReport", "SensitivityReport", "ShrinkReport", "FitReport", "ParetoReport"}): (
         "JobResult",
         "Result of a job; `kind` says which",
+    ),
+    frozenset({"StateEvent", "ProgressEvent"}): (
+        "JobEventData",
+        "Data of an event of a job; `kind` says which",
     ),
     frozenset({"string", "DeviceDescription"}): (
         "DeviceChoice",
         "Device: a name in the catalogue, or the description of a custom device",
     ),
-    frozenset({"string", "DeviceDescriptionEcho"}): (
-        "DeviceChoiceEcho",
-        "Device: a name in the catalogue, or the description of a custom device, with sizes in bytes",
-    ),
     frozenset({"SensitivityMeasure", "TableDescription", "JobTable"}): (
         "SensitivityChoice",
-        "Sensitivities: the name of a measure, a table, or the job that has measured one",
-    ),
-    frozenset({"SensitivityMeasure", "TableDescriptionEcho", "JobTableEcho"}): (
-        "SensitivityChoiceEcho",
         "Sensitivities: the name of a measure, a table, or the job that has measured one",
     ),
     frozenset({"AugmentationPreset", "AugmentationOptions"}): (
         "AugmentationChoice",
         "Augmentation: the name of a preset, or its options",
     ),
-    frozenset({"AugmentationPreset", "AugmentationOptionsEcho"}): (
-        "AugmentationChoiceEcho",
-        "Augmentation: the name of a preset, or its options",
-    ),
 }
-"""Alternatives of a union -> name and description of its component."""
+"""Alternatives of a union -> name and description of its component.
+
+A union of a request is also one of answers: both its alternatives and its name then end with `Echo`.
+"""
 
 SIZES: Final[dict[str, dict[str, Any]]] = {
     "ReservedSize": {
@@ -92,7 +97,7 @@ NAMED_ENUMS: Final[dict[tuple[str | int, ...], tuple[str, str]]] = {
     ("flash", "ram"): ("MemoryKind", "Kind of memory"),
     ("flash", "ram", "latency"): ("LimitKind", "Kind of limit: of a memory, or of the time of one inference"),
     ("percent", "dB", "1", "target"): ("MetricUnit", "Unit of a metric; 1: a ratio; target: the unit of the targets"),
-    ("training", "sensitivity", "shrink"): ("JobKind", "Purpose of a job"),
+    ("training", "sensitivity", "shrink", "fit", "pareto"): ("JobKind", "Purpose of a job"),
     ("fit", "training", "shrink"): ("PipelineKind", "Purpose of a call by a pipeline"),
     ("weights", "fisher", "hessian", "measured"): ("SensitivityMeasure", "Name of a measure of sensitivity"),
 }
@@ -196,13 +201,13 @@ def _name_unions(document: dict[str, Any]) -> None:
     """
     schemas = document["components"]["schemas"]
     uses: dict[str, list[dict[str, Any]]] = {}
+    descriptions: dict[str, str] = {}
     for node in list(nodes(document)):
         kinds = [each for each in _kinds(node) if each.get("type") != "null"]
-        named = NAMED_UNIONS.get(frozenset(component_of(each) or str(each.get("type")) for each in kinds))
+        named = _named_union(frozenset(component_of(each) or str(each.get("type")) for each in kinds))
         if named is not None:
-            name, _ = named
+            name, descriptions[name] = named
             uses.setdefault(name, []).append(node)
-    descriptions = dict(NAMED_UNIONS.values())
     for name, places in uses.items():
         union = {each: value for each, value in places[0].items() if each not in _ABOUT}
         key = "oneOf" if "oneOf" in union else "anyOf"
@@ -219,6 +224,14 @@ def _name_unions(document: dict[str, Any]) -> None:
         if {"type": "null"} in kinds and component_of(kinds[0]) in uses:
             schemas[component_of(kinds[0])]["x-nullable"] = True
     document["components"]["schemas"] = dict(sorted(schemas.items()))
+
+
+def _named_union(alternatives: frozenset[str]) -> tuple[str, str] | None:
+    """Return the name and the description of the component of a union; None if it has none."""
+    if alternatives in NAMED_UNIONS:
+        return NAMED_UNIONS[alternatives]
+    requested = NAMED_UNIONS.get(frozenset(each.removesuffix(_ECHO) for each in alternatives))
+    return requested and (requested[0] + _ECHO, f"{requested[1]}; as an answer repeats it")
 
 
 def _kinds(node: dict[str, Any]) -> list[dict[str, Any]]:

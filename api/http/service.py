@@ -8,6 +8,7 @@ from collections import Counter, OrderedDict
 from dataclasses import dataclass
 from typing import Final
 
+from api.execution.deleting import DeletionThread
 from api.execution.executors import make_executor
 from api.execution.job_creation import JobCreation
 from api.execution.reading import Reads
@@ -29,6 +30,8 @@ from api.services.webhooks import Webhooks
 from api.settings import Settings
 from api.storage.answer_cache import AnswerCache, ProjectAnswers
 from api.storage.database import Store
+from api.storage.objects.deletions import Deletions
+from api.storage.objects.opening import delete_left, opened_store
 from api.storage.partial_uploads import PartialUploads
 from api.storage.process_lock import ProcessLock
 from network.errors import RequestError
@@ -55,6 +58,7 @@ class Service:
             False.
         partial_uploads: Unfinished uploads of datasets that arrive in pieces.
         appending: Scope of the request that appends to each of them at the moment.
+        deleting: Thread that deletes in the store; None without a store.
         data_lock: File descriptor that holds the lock of the data directory.
         projects: Views of projects, by name; the one used last at the end.
     """
@@ -71,6 +75,7 @@ class Service:
     answered: Counter[bool]
     partial_uploads: PartialUploads
     appending: Appending
+    deleting: DeletionThread | None
     data_lock: int
     projects: OrderedDict[str, Project]
 
@@ -82,9 +87,11 @@ class Service:
             settings: Settings of the service.
 
         Raises:
-            RequestError: If the data directory is not writable, or if another service uses it.
+            RequestError: If the data directory is not writable, if another service uses it, or if the store cannot be
+                used.
             StoreError: If a later version of bitbudget created the database.
         """
+        objects = opened_store(settings)
         tracing = Tracing.to(settings.otlp_endpoint)
         try:
             settings.data_directory.mkdir(parents=True, exist_ok=True)
@@ -101,6 +108,8 @@ class Service:
         for directory in (settings.incoming_directory, settings.jobs_directory):
             directory.mkdir(exist_ok=True)
         store = Store(settings.database)
+        if objects is not None:
+            delete_left(store, settings)
         workers = Workers(settings, tracing)
         answers = AnswerCache(settings.answers_directory, settings.max_answers_bytes)
         retention = Retention(store, settings, answers)
@@ -122,6 +131,7 @@ class Service:
             answered=answered,
             partial_uploads=partial_uploads,
             appending={},
+            deleting=None if objects is None else DeletionThread(store, Deletions(settings, objects)),
             data_lock=lock,
             projects=OrderedDict(),
         )
@@ -158,7 +168,7 @@ class Service:
             reads=reads,
             uploads=ResumableUploads(name, self.settings, reads, self.partial_uploads, self.appending),
             solves=solves,
-            job_creation=JobCreation(jobs, networks, reads, solves, self.tracing),
+            job_creation=JobCreation(jobs, networks, reads, solves, self.settings, self.tracing),
             webhooks=Webhooks(store, self.settings),
         )
 
@@ -167,6 +177,8 @@ class Service:
         self.workers.start()
         self.scheduler.start()
         self.deliveries.start()
+        if self.deleting is not None:
+            self.deleting.start()
 
     def refuse_work(self) -> None:
         """End all streams and all tasks that answer requests, and refuse new ones; this runs on the event loop."""
@@ -181,6 +193,8 @@ class Service:
         self.workers.reap()
         self.deliveries.stop()
         self.scheduler.stop()
+        if self.deleting is not None:
+            self.deleting.stop()
         self.store.close()
         self.tracing.close()
         os.close(self.data_lock)

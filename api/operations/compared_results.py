@@ -77,7 +77,7 @@ def _of_fit(given: FitDocument) -> Result:
         for name in (*steps, *(name for name in stored if name not in steps))
     }
     figures = ComparedResult(
-        kind="fit" if given.kind is None else "training",
+        kind="fit" if given.kind in {None, "fit"} else "training",
         network=given.network.name,
         device=given.device,
         optimization=given.optimization,

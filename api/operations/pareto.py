@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from api.operations.question import terms_of
 from api.schemas.answer import NetworkName
 from api.schemas.memory import BudgetAnswer
@@ -14,7 +16,11 @@ from solver.pareto import ParetoPoint, pareto_front
 
 
 def answer_pareto(
-    network: Network, network_name: NetworkName, request: ParetoRequest, table: SensitivityTable | None
+    network: Network,
+    network_name: NetworkName,
+    request: ParetoRequest,
+    table: SensitivityTable | None,
+    report: Callable[[int, int], None] | None = None,
 ) -> ParetoAnswer:
     """Compute the Pareto front of a network: the smallest summed sensitivity at each memory budget.
 
@@ -23,12 +29,14 @@ def answer_pareto(
         network_name: Identifier and name of the network in the answer.
         request: The budget that is not varied, the axis, the number of points, and how bits are chosen.
         table: Sensitivity table that is minimized.
+        report: Callback that receives the number of the budget that is solved next, from 1, and the number of budgets.
 
     Raises:
         RequestError: If the request names one of the paper's rules, or its parts do not suit each other.
         InvalidNetwork: If the network has no layer with weights.
     """
-    front = pareto_front(terms_of(request).question(network, table), axis=request.axis, points=request.points)
+    question = terms_of(request).question(network, table)
+    front = pareto_front(question, axis=request.axis, points=request.points, report=report)
     if table is None:
         raise RequestError("a Pareto front needs a sensitivity table; give a sensitivity measure or a table")
     return ParetoAnswer(

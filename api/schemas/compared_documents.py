@@ -122,7 +122,7 @@ class CertificateDocument(CertificateAnswer):
 class FitDocument(Document):
     """Answer of a fit, or the report of a training, which has all of its fields."""
 
-    kind: Literal["training"] | None = None
+    kind: Literal["training", "fit"] | None = None
     fits: bool
     network: NetworkDocument
     device: _Name | None = None

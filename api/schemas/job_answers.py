@@ -10,8 +10,19 @@ from api.schemas.answer import Answer, Count
 from api.schemas.job_state import JobState
 from api.schemas.jobs import AnyJobRequestEcho
 from api.schemas.problems import Problem
-from api.schemas.reports import Artifact, ProgressAnswer, SensitivityReport, TrainingReport
+from api.schemas.reports import (
+    Artifact,
+    FitReport,
+    ParetoReport,
+    ProgressAnswer,
+    SensitivityReport,
+    TrainingReport,
+)
 from api.schemas.shrink import ShrinkReport
+
+JobKind = Literal["training", "sensitivity", "shrink", "fit", "pareto"]
+JobReport = TrainingReport | SensitivityReport | ShrinkReport | FitReport | ParetoReport
+"""Report of a job that has succeeded, of any kind."""
 
 
 class JobWait(Answer):
@@ -32,7 +43,7 @@ class JobSummary(Answer):
     created_at: AwareDatetime = Field(description="time of the request")
     started_at: AwareDatetime | None = Field(description="time of the first start; null before it")
     finished_at: AwareDatetime | None = Field(description="time of the end; null before it")
-    kind: Literal["training", "sensitivity", "shrink"] = Field(description="purpose of the job")
+    kind: JobKind = Field(description="purpose of the job")
     request: AnyJobRequestEcho = Field(description="request that created the job, with all default values")
     progress: ProgressAnswer | None = Field(description="latest progress; null before there is any")
     waiting: JobWait | None = Field(
@@ -45,9 +56,9 @@ class JobAnswer(JobSummary):
     """Description of a job, with its result or its error."""
 
     error: Problem | None = Field(description="problem because of which the job failed; null unless the job has failed")
-    result: Annotated[TrainingReport | SensitivityReport | ShrinkReport, Discriminator("kind")] | None = Field(
+    result: Annotated[JobReport, Discriminator("kind")] | None = Field(
         description="bits, memory report and accuracy; or the measured sensitivities; or the least bytes with all "
-        "judged points; null unless the job has succeeded"
+        "judged points; or the answer to the question; null unless the job has succeeded"
     )
     artifacts: list[Artifact] = Field(
         description="files that the job produced, at /v1/jobs/{id}/artifacts/{name}; empty unless the job has succeeded"

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import ConfigDict, Discriminator, Field, StrictInt, StrictStr, Tag
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, StrictInt, StrictStr, Tag
 
 from api.schemas.answer import SHA256_PATTERN
 from api.schemas.fit import FitRequest
+from api.schemas.pareto import ParetoRequest
 from api.schemas.shrink import ShrinkRequest, ShrinkTrainingOptions
+from api.schemas.sizes import Size
 from qat.data.label_offset import MAX_LABEL_OFFSET
 from qat.options.sensitivity import SensitivityOptions
 from qat.options.training import TrainingOptions
@@ -41,6 +43,31 @@ LabelOffset = Annotated[
 ]
 
 
+class JobResources(BaseModel):
+    """What a job gets of the machine, or of the cluster, on which it runs."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, json_schema_serialization_defaults_required=True)
+
+    processors: StrictInt | None = Field(
+        default=None, ge=1, le=1024, description="number of processors, and of threads that compute; null: a setting"
+    )
+    gpus: StrictInt | None = Field(
+        default=None, ge=0, le=64, description="number of GPUs of a cluster that the job has alone; null: a setting"
+    )
+    memory: Size | None = Field(
+        default=None, description="memory that each process of the job may allocate; null: a setting"
+    )
+
+
+Resources = Annotated[
+    JobResources | None,
+    Field(
+        default=None,
+        description="what the job gets of the machine or the cluster; null: what the operator of the service has set",
+    ),
+]
+
+
 def _require_kind(schema: dict[str, Any]) -> None:
     """Mark the property `kind` as required in a JSON schema; a request without it is still accepted."""
     required = schema.setdefault("required", [])
@@ -58,6 +85,7 @@ class JobRequest(FitRequest):
     network_id: NetworkOfJob
     dataset: DatasetOfJob
     label_offset: LabelOffset
+    resources: Resources
     training: TrainingOptions = Field(default_factory=TrainingOptions, description="how the network is retrained")
 
 
@@ -66,9 +94,10 @@ class SensitivityRequest(SensitivityOptions):
 
     dataset: DatasetOfJob
     label_offset: LabelOffset
+    resources: Resources
 
     def options(self) -> SensitivityOptions:
-        """Return the options of a sensitivity measurement, without the dataset."""
+        """Return the options of a sensitivity measurement, without the dataset and the resources."""
         return SensitivityOptions(**{name: getattr(self, name) for name in SensitivityOptions.model_fields})
 
 
@@ -86,9 +115,26 @@ class ShrinkJobRequest(ShrinkRequest):
     network_id: NetworkOfJob
     dataset: DatasetOfJob
     label_offset: LabelOffset
+    resources: Resources
     training: ShrinkTrainingOptions = Field(
         default_factory=ShrinkTrainingOptions, description="how each judged point is quantized or trained"
     )
+
+
+class FitJobRequest(FitRequest):
+    """Request for a job that answers what `POST /v1/networks/{id}/fit` answers, with a time limit of up to a day."""
+
+    kind: Literal["fit"] = Field(description="purpose of the job")
+    network_id: NetworkOfJob
+    resources: Resources
+
+
+class ParetoJobRequest(ParetoRequest):
+    """Request for a job that answers what `POST /v1/networks/{id}/pareto` answers, with a time limit of up to a day."""
+
+    kind: Literal["pareto"] = Field(description="purpose of the job")
+    network_id: NetworkOfJob
+    resources: Resources
 
 
 class JobRequestEcho(JobRequest):
@@ -103,8 +149,30 @@ class SensitivityJobRequestEcho(SensitivityJobRequest):
     """Request that created a sensitivity job, with all defaults."""
 
 
-AnyJobRequest = JobRequest | SensitivityJobRequest | ShrinkJobRequest
+class FitJobRequestEcho(FitJobRequest):
+    """Request that created a job of kind fit, with all defaults; sizes are in bytes."""
+
+
+class ParetoJobRequestEcho(ParetoJobRequest):
+    """Request that created a job of kind pareto, with all defaults; sizes are in bytes."""
+
+
+DatasetJobRequest = JobRequest | SensitivityJobRequest | ShrinkJobRequest
+"""Request for a job that reads a dataset."""
+
+QuestionJobRequest = FitJobRequest | ParetoJobRequest
+"""Request for a job that answers a question about the network alone."""
+
+AnyJobRequest = DatasetJobRequest | QuestionJobRequest
 """Request for a job."""
+
+_CREATED: Final[dict[str, type[JobRequest | ShrinkJobRequest | QuestionJobRequest]]] = {
+    "training": JobRequest,
+    "shrink": ShrinkJobRequest,
+    "fit": FitJobRequest,
+    "pareto": ParetoJobRequest,
+}
+"""Kind of a job that `POST /v1/jobs` creates -> class of its request."""
 
 KIND_TAG: Final = "kind="
 """Beginning of the tags by which pydantic tells the requests of `POST /v1/jobs` apart; errors leave these tags out."""
@@ -113,43 +181,42 @@ KIND_TAG: Final = "kind="
 def _tag_of(given: Any) -> str | None:
     """Return the tag of the class of a request for a job; a request without `kind` is a training."""
     kind = given.get("kind", "training") if isinstance(given, dict) else getattr(given, "kind", "training")
-    return f"{KIND_TAG}{kind}" if kind in ("training", "shrink") else None  # it may be any JSON value
+    return f"{KIND_TAG}{kind}" if kind in list(_CREATED) else None  # it may be any JSON value
 
 
 CreatedJobRequest = Annotated[
-    Annotated[JobRequest, Tag(f"{KIND_TAG}training")] | Annotated[ShrinkJobRequest, Tag(f"{KIND_TAG}shrink")],
+    Annotated[JobRequest, Tag(f"{KIND_TAG}training")]
+    | Annotated[ShrinkJobRequest, Tag(f"{KIND_TAG}shrink")]
+    | Annotated[FitJobRequest, Tag(f"{KIND_TAG}fit")]
+    | Annotated[ParetoJobRequest, Tag(f"{KIND_TAG}pareto")],
     Discriminator(
         _tag_of,
         custom_error_type="unknown_kind",
-        custom_error_message="kind: expected one of: 'training', 'shrink'; sensitivities are measured by POST "
-        "/v1/networks/ID/sensitivity",
+        custom_error_message=f"kind: expected one of: {', '.join(map(repr, _CREATED))}; sensitivities are measured by "
+        "POST /v1/networks/ID/sensitivity",
     ),
     Field(
         json_schema_extra={
             "discriminator": {
                 "propertyName": "kind",
-                "mapping": {
-                    "training": "#/components/schemas/JobRequest",
-                    "shrink": "#/components/schemas/ShrinkJobRequest",
-                },
+                "mapping": {kind: f"#/components/schemas/{each.__name__}" for kind, each in _CREATED.items()},
             }
         }
     ),
 ]
-"""Body of `POST /v1/jobs`; `kind` tells the two apart."""
+"""Body of `POST /v1/jobs`; `kind` tells them apart."""
 
-AnyJobRequestEcho = Annotated[JobRequestEcho | SensitivityJobRequestEcho | ShrinkJobRequestEcho, Discriminator("kind")]
+AnyEcho = JobRequestEcho | SensitivityJobRequestEcho | ShrinkJobRequestEcho | FitJobRequestEcho | ParetoJobRequestEcho
+AnyJobRequestEcho = Annotated[AnyEcho, Discriminator("kind")]
 """Request that created a job, as an answer repeats it; `kind` tells them apart."""
 
-_REQUESTS: Final[dict[str, type[AnyJobRequest]]] = {
-    "training": JobRequest,
-    "sensitivity": SensitivityJobRequest,
-    "shrink": ShrinkJobRequest,
-}
-_ECHOES: Final[dict[str, type[JobRequestEcho | SensitivityJobRequestEcho | ShrinkJobRequestEcho]]] = {
+_REQUESTS: Final[dict[str, type[AnyJobRequest]]] = {**_CREATED, "sensitivity": SensitivityJobRequest}
+_ECHOES: Final[dict[str, type[AnyEcho]]] = {
     "training": JobRequestEcho,
     "sensitivity": SensitivityJobRequestEcho,
     "shrink": ShrinkJobRequestEcho,
+    "fit": FitJobRequestEcho,
+    "pareto": ParetoJobRequestEcho,
 }
 
 

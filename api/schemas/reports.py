@@ -8,6 +8,7 @@ from pydantic import ConfigDict, Field
 
 from api.schemas.answer import Amount, Answer, Count, NetworkName, Percent, Sha256, Share
 from api.schemas.fit import FitAnswer
+from api.schemas.pareto import ParetoAnswer
 from deploy.narrow_constants import ConstantsForm
 from deploy.requantization_form import RequantizationForm
 from network.allocation import WeightScheme
@@ -51,9 +52,10 @@ class ProgressAnswer(Answer):
         default=(), description="options of the training that the recipe has chosen, with the reasons, one text each"
     )
     point: Count | None = Field(
-        default=None, description="number of the judged point, counted from 1; null for jobs that train one network"
+        default=None,
+        description="number of the judged point, or of the solved budget, counted from 1; null for other jobs",
     )
-    points: Count | None = Field(default=None, description="expected number of judged points")
+    points: Count | None = Field(default=None, description="expected number of judged points, or number of budgets")
 
 
 class AccuracyAnswer(Answer):
@@ -250,6 +252,18 @@ class SensitivityReport(Answer):
     warnings: tuple[str, ...] = Field(
         default=(), description="warnings about the dataset that were found before the measurement"
     )
+
+
+class FitReport(FitAnswer):
+    """Answer of a job of kind fit: that of `POST /v1/networks/{id}/fit`, and the kind."""
+
+    kind: Literal["fit"] = Field(default="fit", description="purpose of the job")
+
+
+class ParetoReport(ParetoAnswer):
+    """Answer of a job of kind pareto: that of `POST /v1/networks/{id}/pareto`, and the kind."""
+
+    kind: Literal["pareto"] = Field(default="pareto", description="purpose of the job")
 
 
 class Artifact(Answer):

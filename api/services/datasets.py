@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,11 +21,13 @@ from api.services.dataset_descriptions import describe_unread
 from api.services.operator_datasets import OperatorDatasets
 from api.services.stored_content import damage_of
 from api.settings import MAX_DATASET_EXPANSION, Settings
-from api.storage.blobs import Blobs, is_digest
+from api.storage.blobs import is_digest
 from api.storage.database import Store
 from api.storage.database.quotas import Limits, QuotaExceeded
 from api.storage.derived_files import DerivedFiles
 from api.storage.disk_space import DiskReserve
+from api.storage.objects.errors import DamagedObject
+from api.storage.objects.stored_blobs import blobs_of
 from api.storage.records import KeptFile
 from api.storage.uploads import Upload
 from network.errors import DatasetError
@@ -62,7 +65,7 @@ class Datasets:
         self._store = store
         self._limits = Limits.of(settings)
         self._reserve = DiskReserve(settings)
-        self._blobs = Blobs(settings.datasets_directory, FILE_SUFFIX)
+        self._blobs = blobs_of(store, settings, settings.datasets_directory, FILE_SUFFIX)
         self._sketches = DerivedFiles(settings.derived_directory_of(store.project))
         self._of_operator = OperatorDatasets(settings.operator_datasets)
         self.max_bytes = settings.max_dataset_bytes * MAX_DATASET_EXPANSION
@@ -72,7 +75,7 @@ class Datasets:
 
         The uploaded file replaces the stored one, which a fault of the disk may have damaged.
         """
-        with self._blobs.locked():
+        with self._blobs.locked(upload.digest):
             known = self._store.file(KIND, upload.digest)
             if known is None:
                 return None
@@ -108,7 +111,7 @@ class Datasets:
         # The process that reads untrusted files describes the dataset; what identifies the file is known here.
         identity = {"id": upload.digest, "size_bytes": upload.size_bytes, "name": upload.name}
         answer = answer.model_copy(update=identity | {"created_at": datetime.now(UTC)})
-        with self._blobs.locked():
+        with self._blobs.locked(upload.digest):
             self._blobs.keep(upload.digest, upload.path)
             self.keep_sketch(upload.digest, sketch)
             record = KeptFile(
@@ -159,7 +162,7 @@ class Datasets:
         return found
 
     def origin(self, dataset_id: str) -> tuple[DatasetOrigin, Path | None, str]:
-        """Return the origin, the path and the name of a dataset; the built-in dataset has no path.
+        """Return the origin, the path and the name of a dataset; only an operator's dataset has a path.
 
         Args:
             dataset_id: SHA-256 of an upload in hexadecimal, name of an operator's dataset, or "digits".
@@ -172,7 +175,24 @@ class Datasets:
         of_operator = self._of_operator.path(dataset_id)
         if of_operator is not None:
             return DatasetOrigin.OPERATOR, of_operator, dataset_id
-        return DatasetOrigin.UPLOADED, self._blobs.path(self._file(dataset_id).id), self._file(dataset_id).name
+        return DatasetOrigin.UPLOADED, None, self._file(dataset_id).name
+
+    def held(self, dataset_id: str, holds: ExitStack, *, is_checked: bool = False) -> Path:
+        """Return the path of the file of an uploaded dataset on the local disk.
+
+        Args:
+            dataset_id: SHA-256 of the file, in hexadecimal.
+            holds: Stack that releases a copy of the file when it is closed.
+            is_checked: Whether a copy that is on the disk already is compared with its SHA-256.
+
+        Raises:
+            DatasetError: If the file is damaged or missing in the store.
+            StoreUnavailable: If the store does not answer.
+        """
+        try:
+            return self._blobs.held(dataset_id, (), holds, is_checked=is_checked)[0]
+        except DamagedObject as error:
+            raise DatasetError(str(error)) from error
 
     def sketch_path(self, dataset_id: str) -> Path | None:
         """Return the path of the sketch of an uploaded or built-in dataset; None if there is none."""
@@ -202,7 +222,7 @@ class Datasets:
                 f"the dataset '{dataset_id}' belongs to the operator of the service: only the operator can delete it"
             )
         self._file(dataset_id)
-        with self._blobs.locked():
+        with self._blobs.locked(dataset_id):
             if not self._reserve.with_room(lambda: self._store.delete_file(KIND, dataset_id, unused_since)):
                 raise InUse(
                     f"an unfinished job uses the dataset '{dataset_id}'; cancel the job, or wait until it has finished"
@@ -221,17 +241,19 @@ class Datasets:
         Raises:
             NotFound: If the dataset does not exist.
             DatasetError: If the dataset cannot be read, is damaged or missing.
+            StoreUnavailable: If the store does not answer.
         """
         unseen = without_samples(dataset_id)
         if unseen is not None:
             return unseen
         origin, path, name = self.origin(dataset_id)
-        if path is None:
-            return digits()
-        if origin is DatasetOrigin.UPLOADED and (damage := damage_of(dataset_id, path)):
-            raise DatasetError(damage)
-        opened = (open_file if origin is DatasetOrigin.UPLOADED else open_dataset)(path, max_bytes=self.max_bytes)
-        return replace(opened, name=name)
+        if origin is DatasetOrigin.UPLOADED:
+            with ExitStack() as holds:
+                path = self.held(dataset_id, holds, is_checked=True)
+                if damage := damage_of(dataset_id, path):
+                    raise DatasetError(damage)
+                return replace(open_file(path, max_bytes=self.max_bytes), name=name)
+        return digits() if path is None else replace(open_dataset(path, max_bytes=self.max_bytes), name=name)
 
     def _file(self, dataset_id: str) -> KeptFile:
         file = self._store.file(KIND, dataset_id) if is_digest(dataset_id) else None

@@ -7,11 +7,11 @@ from typing import Final
 
 from api.errors import TRAINING_FAILED, JobFinished, JobNotFinished, NotFound
 from api.schemas.job_state import JobState
-from api.schemas.jobs import request_of
+from api.schemas.jobs import QuestionJobRequest, request_of
 from api.settings import Settings
 from api.storage.database import Store
 from api.storage.database.quotas import Limits
-from api.storage.job_directory import JobDirectory
+from api.storage.job_files import JobFiles
 from api.storage.records import Job
 
 _RETRIED: Final = (JobState.FAILED, JobState.CANCELLED)
@@ -37,6 +37,7 @@ def retry(store: Store, settings: Settings, job: Job) -> bool:
         JobNotFinished: If the job is being cancelled.
         NotFound: If the network or the dataset of the job was deleted.
         QueueLimit: If as many jobs of the project wait as may.
+        StoreUnavailable: If the checkpoint must be deleted, and the store does not answer.
     """
     if job.state is JobState.SUCCEEDED:
         raise JobFinished(f"job {job.id} has succeeded and cannot be retried; its artifacts are ready")
@@ -46,7 +47,7 @@ def retry(store: Store, settings: Settings, job: Job) -> bool:
         return False
     _require_files(store, job)
     if job.error is not None and job.error.get("type") == TRAINING_FAILED.type:
-        JobDirectory.of(job.id, settings).clear_results(job.attempt)
+        JobFiles(job.id, settings).clear_results_now(job.attempt)
     return store.change_job(
         job.id, _RETRIED, of_attempt=job.attempt, defaults=Limits.of(settings), state=JobState.QUEUED, crashes=0,
         error=None, progress=None, started_at=None, retries=job.retries + 1,
@@ -55,7 +56,10 @@ def retry(store: Store, settings: Settings, job: Job) -> bool:
 
 def _require_files(store: Store, job: Job) -> None:
     request = request_of(job.request)
-    for kind, file_id in (("network", request.network_id), ("dataset", request.dataset)):
+    needed = [("network", request.network_id)]
+    if not isinstance(request, QuestionJobRequest):
+        needed.append(("dataset", request.dataset))
+    for kind, file_id in needed:
         # Built-in datasets and those of the operator have names and no record.
         if _HASH.fullmatch(file_id) and not store.has_file(kind, file_id):
             raise NotFound(

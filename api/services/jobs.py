@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import shutil
 import uuid
 from collections.abc import Callable
-from datetime import UTC, datetime
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Final
 
 from pydantic import ValidationError
 
-from api.errors import JobFinished, JobNotFinished, KeyReused, NotFound
+from api.errors import InternalFault, JobFinished, JobNotFinished, KeyReused, NotFound
 from api.logs import REQUEST_ID
 from api.schemas.job_answers import JobAnswer, JobSummary
 from api.schemas.job_state import JobState
 from api.schemas.jobs import (
     AnyJobRequest,
     SensitivityJobRequest,
-    echo_of,
     request_of,
 )
 from api.schemas.reports import Artifact
+from api.services.job_documents import job_document
 from api.services.job_retry import retry
 from api.services.measured_tables import MeasuredTables
 from api.services.stored_results import present_result
@@ -30,7 +29,8 @@ from api.settings import Settings
 from api.storage.database import Store
 from api.storage.database.quotas import Limits
 from api.storage.disk_space import DiskReserve
-from api.storage.job_directory import JobDirectory
+from api.storage.job_files import JobFiles
+from api.storage.objects.errors import DamagedObject, ObjectMissing
 from api.storage.records import UNFINISHED, Job
 from network.errors import RequestError
 
@@ -116,7 +116,7 @@ class Jobs:
             NotFound: If the job does not exist.
         """
         job = self._job(job_id)
-        document = self._document(job)
+        document = job_document(job)
         try:
             return JobAnswer.model_validate(document)
         except ValidationError:  # an earlier version stored the result
@@ -146,7 +146,7 @@ class Jobs:
         """
         states = tuple(JobState) if state is None else (state,)
         jobs = self._store.jobs_page(states, limit, before_number)
-        page = [JobSummary.model_validate(self._document(job)) for job in jobs[:limit]]
+        page = [JobSummary.model_validate(job_document(job)) for job in jobs[:limit]]
         return page, jobs[limit - 1].number if len(jobs) > limit else None
 
     def cancel(self, job_id: str) -> JobAnswer:
@@ -164,7 +164,7 @@ class Jobs:
             change = partial(self._store.change_job, job_id, [found.state], of_attempt=found.attempt, state=state)
             if self._reserve.with_room(change):
                 if state is JobState.CANCELLED:
-                    JobDirectory.of(job_id, self._settings).clear_results(found.attempt)
+                    JobFiles(job_id, self._settings).clear_results(found.attempt)
                 break
         job = self.job(job_id)
         if job.state in {JobState.SUCCEEDED, JobState.FAILED}:
@@ -202,7 +202,7 @@ class Jobs:
         job = self._job(job_id)
         if not self._reserve.with_room(lambda: self._store.delete_job(job_id, unused_since)):
             raise JobNotFinished(f"job {job_id} is {job.state} and cannot be deleted; cancel the job first")
-        shutil.rmtree(JobDirectory.of(job_id, self._settings).root, ignore_errors=True)
+        JobFiles(job_id, self._settings).delete()
 
     def artifacts(self, job_id: str) -> list[Artifact]:
         """Return the names, sizes and SHA-256 hashes of the files that a successful job produced.
@@ -221,8 +221,8 @@ class Jobs:
             raise NotFound(f"job {job_id} has no artifacts, because its state is {job.state}; create a new job")
         return [Artifact.model_validate(each) for each in job.artifacts]
 
-    def artifact(self, job_id: str, name: str) -> tuple[Artifact, Path]:
-        """Return the path and the description of one file that a successful job produced.
+    def artifact(self, job_id: str, name: str) -> Artifact:
+        """Return the description of one file that a successful job produced.
 
         Args:
             job_id: Identifier of the job.
@@ -235,13 +235,47 @@ class Jobs:
         artifacts = self.artifacts(job_id)
         for artifact in artifacts:
             if artifact.name == name:
-                job = self._job(job_id)
-                self._store.note_job_use(job)
-                directory = JobDirectory.of(job_id, self._settings).attempt(job.attempt)
-                return artifact, directory.artifacts / artifact.name
+                self._store.note_job_use(self._job(job_id))
+                return artifact
         raise NotFound(
             f"job {job_id} has no artifact {name[:80]!r}; its artifacts: {', '.join(each.name for each in artifacts)}"
         )
+
+    def held_artifact(self, job_id: str, artifact: Artifact, holds: ExitStack) -> Path:
+        """Return the path of one file that a successful job produced, on the local disk.
+
+        Args:
+            job_id: Identifier of the job.
+            artifact: Description of the file.
+            holds: Stack that releases a copy of the file when it is closed.
+
+        Raises:
+            NotFound: If the job does not exist.
+            StoreUnavailable: If the store does not answer.
+            InternalFault: If the file is damaged or missing in the store.
+        """
+        try:
+            return JobFiles(job_id, self._settings).held_artifact(self._job(job_id).attempt, artifact, holds)
+        except (DamagedObject, ObjectMissing) as error:
+            raise InternalFault(
+                f"the file '{artifact.name}' of job {job_id} is damaged or missing in the store; create the job again"
+            ) from error
+
+    def content(self, job_id: str, name: str) -> bytes:
+        """Return the content of one small file that a successful job produced.
+
+        Args:
+            job_id: Identifier of the job.
+            name: Name of the file.
+
+        Raises:
+            JobNotFinished: If the job has not finished.
+            NotFound: If the job or the file does not exist.
+            StoreUnavailable: If the store does not answer.
+            InternalFault: If the file is damaged or missing in the store.
+        """
+        with ExitStack() as holds:
+            return self.held_artifact(job_id, self.artifact(job_id, name), holds).read_bytes()
 
     def _same_request(self, job: Job, document: dict[str, object]) -> JobAnswer:
         if request_of(job.request).model_dump(mode="json") != document:
@@ -255,31 +289,3 @@ class Jobs:
         if job is None:
             raise NotFound(f"the job {job_id[:64]!r} does not exist; GET /v1/jobs lists all jobs")
         return job
-
-    @staticmethod
-    def _document(job: Job) -> dict[str, object]:
-        return {
-            "id": job.id,
-            "state": job.state,
-            "revision": job.revision,
-            "created_at": _moment(job.created_at),
-            "started_at": _moment(job.started_at),
-            "finished_at": _moment(job.finished_at),
-            "kind": job.request.get("kind", "training"),
-            "request": echo_of(job.request),
-            "progress": job.progress,
-            "waiting": _waiting(job),
-            "error": job.error if job.state is JobState.FAILED else None,
-            "result": job.result,
-            "artifacts": job.artifacts,
-        }
-
-
-def _moment(seconds: float | None) -> datetime | None:
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
-
-
-def _waiting(job: Job) -> dict[str, object] | None:
-    if job.state is not JobState.QUEUED or job.error is None:
-        return None
-    return {"reason": job.error["detail"], "until": _moment(job.error["retry_at"])}

@@ -5,38 +5,30 @@ A network that is read with options has an identifier of its own, under which it
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Final
 
 from api.errors import InUse, NotFound
-from api.schemas.fit import HostStepsAnswer
-from api.schemas.networks import (
-    InputAnswer,
-    LayerAnswer,
-    NetworkAnswer,
-    NetworkSummary,
-    ReadingOptionsAnswer,
-    TensorAnswer,
-    WeightFileAnswer,
-)
+from api.schemas.networks import NetworkAnswer, NetworkSummary
+from api.services.network_descriptions import describe_network, weight_files_of
 from api.services.network_files import NetworkFiles, read_files
 from api.services.network_structures import NetworkStructures
 from api.services.stored_content import damage_of
 from api.services.upload_parsing import ParsedUpload, UploadedWeights, UploadOptions
 from api.settings import Settings
-from api.storage.blobs import Blobs, is_digest
+from api.storage.blobs import is_digest
 from api.storage.database import Store
 from api.storage.database.quotas import Limits, QuotaExceeded
 from api.storage.derived_files import DerivedFiles
 from api.storage.disk_space import DiskReserve
+from api.storage.objects.errors import DamagedObject
+from api.storage.objects.stored_blobs import blobs_of
 from api.storage.records import KeptFile
 from api.storage.uploads import Upload
 from network.declared_input import DeclaredInput
 from network.errors import InvalidNetwork, UnreadableFile
-from network.joined_samples import joined_dims
 from network.json_reading.description import write_json
-from network.layers import WeightLayer
 from network.network import Network
 from network.reading import read_network
 from network.reading_options import ReadingOptions
@@ -62,7 +54,7 @@ def parse_upload(upload: Upload, options: UploadOptions) -> ParsedUpload:
     network = read_network(upload.path.read_bytes(), options.name, weights, options.reading)
     weights.refuse_unused()
     parsed = ParsedUpload(
-        answer=_describe(network, upload, options.reading), structure=write_json(network, with_weights=False)
+        answer=describe_network(network, upload, options.reading), structure=write_json(network, with_weights=False)
     )
     described_bytes = len(parsed.model_dump_json())
     if described_bytes > MAX_DESCRIPTION_BYTES:
@@ -85,13 +77,13 @@ class Networks:
         self._store = store
         self._limits = Limits.of(settings)
         self._reserve = DiskReserve(settings)
-        self._blobs = Blobs(settings.networks_directory)
+        self._blobs = blobs_of(store, settings, settings.networks_directory)
         self.structures = NetworkStructures(DerivedFiles(settings.derived_directory_of(store.project)))
 
     def known(self, upload: Upload, options: ReadingOptions) -> NetworkAnswer | None:
         """Return the description of the same upload if it is stored already, and replace its files; otherwise None."""
         network_id = options.identity(upload.digest)
-        with self._blobs.locked():
+        with self._blobs.locked(network_id):
             known = self._store.file(KIND, network_id)
             if known is None:
                 return None
@@ -120,9 +112,9 @@ class Networks:
         """
         network_id = options.identity(upload.digest)
         # The process that reads untrusted files describes the network; what identifies the files is known here.
-        identity = {"id": network_id, "size_bytes": upload.size_bytes, "weight_files": _weight_files(upload)}
+        identity = {"id": network_id, "size_bytes": upload.size_bytes, "weight_files": weight_files_of(upload)}
         answer = parsed.answer.model_copy(update=identity)
-        with self._blobs.locked():
+        with self._blobs.locked(network_id):
             self._blobs.keep(network_id, upload.path, {each.digest: each.path for each in upload.weights})
             self.structures.keep(network_id, parsed.structure)
             record = KeptFile(
@@ -178,7 +170,7 @@ class Networks:
             InUse: If an unfinished job uses the network.
         """
         self._file(network_id)
-        with self._blobs.locked():
+        with self._blobs.locked(network_id):
             if not self._reserve.with_room(lambda: self._store.delete_file(KIND, network_id, unused_since)):
                 raise InUse(
                     f"an unfinished job uses the network {network_id}; cancel the job, or wait until it has finished"
@@ -200,18 +192,28 @@ class Networks:
         """Return whether a network exists, and note that it is used; its description is not read."""
         return is_digest(network_id) and self._store.note_file_use(KIND, network_id)
 
-    def files(self, network_id: str) -> NetworkFiles:
-        """Return the files of an uploaded network, and the options with which it is read.
+    def files(self, network_id: str, holds: ExitStack, *, is_checked: bool = False) -> NetworkFiles:
+        """Return the files of an uploaded network on the local disk, and the options with which it is read.
+
+        Args:
+            network_id: Identifier of the network.
+            holds: Stack that releases copies of files when it is closed.
+            is_checked: Whether copies that are on the disk already are compared with their SHA-256.
 
         Raises:
             NotFound: If the network does not exist.
+            UnreadableFile: If a file is damaged or missing in the store.
+            StoreUnavailable: If the store does not answer.
         """
         file = self._file(network_id)
         answer = NetworkAnswer.model_validate(file.summary)
-        weights = {each.name: self._blobs.part_path(network_id, each.sha256) for each in answer.weight_files}
-        return NetworkFiles(
-            path=self._blobs.path(network_id), weights=weights, name=file.name, reading=_options_of(answer)
-        )
+        parts = {each.sha256 for each in answer.weight_files}
+        try:
+            path, paths = self._blobs.held(network_id, parts, holds, is_checked=is_checked)
+        except DamagedObject as error:
+            raise UnreadableFile(str(error)) from error
+        weights = {each.name: paths[each.sha256] for each in answer.weight_files}
+        return NetworkFiles(path=path, weights=weights, name=file.name, reading=_options_of(answer))
 
     def with_weights(self, network_id: str) -> Network:
         """Read an uploaded network with its weights from its files; only the worker of a job does so.
@@ -219,12 +221,14 @@ class Networks:
         Raises:
             NotFound: If the network does not exist.
             UnreadableFile: If a stored file is damaged or missing.
+            StoreUnavailable: If the store does not answer.
         """
-        files = self.files(network_id)
-        is_of_file = files.reading.identity(network_id) == network_id  # not so with options
-        if is_of_file and (damage := damage_of(network_id, files.path, files.weights)):
-            raise UnreadableFile(damage)
-        return read_files(files)
+        with ExitStack() as holds:
+            files = self.files(network_id, holds, is_checked=True)
+            is_of_file = files.reading.identity(network_id) == network_id  # not so with options
+            if is_of_file and (damage := damage_of(network_id, files.path, files.weights)):
+                raise UnreadableFile(damage)
+            return read_files(files)
 
     def _file(self, network_id: str) -> KeptFile:
         file = self._store.file(KIND, network_id) if is_digest(network_id) else None
@@ -243,56 +247,3 @@ def _options_of(answer: NetworkAnswer) -> ReadingOptions:
     shapes, outputs = (given.input_shape, given.output) if given else ((), ())
     declared = DeclaredInput.of(answer.input_mean, answer.input_scale)
     return replace(ReadingOptions.of_texts(shapes, outputs), declared=declared)
-
-
-def _describe(network: Network, upload: Upload, options: ReadingOptions) -> NetworkAnswer:
-    input_shapes, outputs = options.texts()
-    return NetworkAnswer(
-        id=upload.digest,
-        name=network.name,
-        size_bytes=upload.size_bytes,
-        created_at=datetime.now(UTC),
-        parameters=sum(_parameters(network, layer) for layer in network.weight_layers),
-        has_weights=network.has_weights,
-        sample_shape=list(joined_dims(network.inputs)),
-        input_mean=list(options.declared.mean),
-        input_scale=list(options.declared.scale),
-        input=network.input_names[0],
-        inputs=[InputAnswer(name=each.name, sample_shape=list(each.format.dims)) for each in network.inputs],
-        outputs=list(network.outputs),
-        layers=[
-            LayerAnswer(
-                name=layer.name,
-                kind=layer.kind,
-                inputs=list(layer.inputs),
-                output=layer.output,
-                weight_shape=list(layer.weight_shape(network.input_shapes(layer)))
-                if isinstance(layer, WeightLayer)
-                else None,
-            )
-            for layer in network.layers
-        ],
-        tensors=[
-            TensorAnswer(name=name, shape=[shape.channels, shape.height, shape.width])
-            for name, shape in network.shapes.items()
-        ],
-        reading_options=None
-        if options.is_empty
-        else ReadingOptionsAnswer(input_shape=list(input_shapes), output=list(outputs)),
-        host_steps=[HostStepsAnswer.model_validate(steps) for steps in network.host_steps],
-        weight_files=_weight_files(upload),
-    )
-
-
-def _weight_files(upload: Upload) -> list[WeightFileAnswer]:
-    return [
-        WeightFileAnswer(name=each.name, size_bytes=each.size_bytes, sha256=each.digest)
-        for each in sorted(upload.weights, key=lambda each: each.name)
-    ]
-
-
-def _parameters(network: Network, layer: WeightLayer) -> int:
-    biases = 0 if layer.bias is None else layer.output_channels
-    scales = 0 if layer.batch_norm is None else 2 * layer.output_channels
-    weights = network.weight_elements(layer) if network.weight_owners.stores(layer.name) else 0
-    return weights + biases + scales

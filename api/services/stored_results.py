@@ -6,12 +6,9 @@ from typing import Annotated, Any, Final
 
 from pydantic import Discriminator, TypeAdapter, ValidationError
 
-from api.schemas.reports import SensitivityReport, TrainingReport
-from api.schemas.shrink import ShrinkReport
+from api.schemas.job_answers import JobReport
 
-_REPORTS: Final[TypeAdapter[TrainingReport | SensitivityReport | ShrinkReport]] = TypeAdapter(
-    Annotated[TrainingReport | SensitivityReport | ShrinkReport, Discriminator("kind")]
-)
+_REPORTS: Final[TypeAdapter[JobReport]] = TypeAdapter(Annotated[JobReport, Discriminator("kind")])
 _ADDED: Final[dict[str, dict[str, Any]]] = {"training": {"host_steps": []}}
 """Fields that a later version added to each kind of report, with what they were before: nothing."""
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import fcntl
 import os
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +16,18 @@ _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 def is_digest(text: str) -> bool:
     """Return whether a text is a SHA-256 in lower-case hexadecimal."""
     return _DIGEST.fullmatch(text) is not None
+
+
+def file_names(digest: str, suffix: str, parts: Iterable[str]) -> list[str]:
+    """Return the names of a file and of its parts.
+
+    Args:
+        digest: Identity of the content, in lower-case hexadecimal.
+        suffix: Suffix of every file name, such as ".npz".
+        parts: SHA-256 of each part, in lower-case hexadecimal.
+    """
+    whole = f"{digest}{suffix}"
+    return [whole, *(f"{whole}.{part}{suffix}" for part in parts)]
 
 
 class Blobs:
@@ -32,12 +44,16 @@ class Blobs:
         directory.mkdir(parents=True, exist_ok=True)
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self, digest: str) -> Iterator[None]:
         """Keep all other threads and processes, which also use this method, from storing and deleting files.
 
         Without the lock, a file could be deleted because its last record was deleted, in the moment in which an upload
         of the same content is stored and gets a record.
+
+        Args:
+            digest: SHA-256 of the content that is stored or deleted. The lock of a directory is one for all contents.
         """
+        self.path(digest)
         descriptor = os.open(self._directory.with_name(f"{self._directory.name}.lock"), os.O_RDWR | os.O_CREAT, 0o644)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -57,18 +73,21 @@ class Blobs:
             )
         return self._directory / f"{digest}{self._suffix}"
 
-    def part_path(self, digest: str, part: str) -> Path:
-        """Return the path of a part of a file in the store, whether or not the part exists.
+    def held(
+        self, digest: str, parts: Collection[str], holds: ExitStack, *, is_checked: bool = False
+    ) -> tuple[Path, dict[str, Path]]:
+        """Return the paths of a file and of its parts, whether or not they exist.
 
         Args:
-            digest: SHA-256 of the file that the part belongs to, in lower-case hexadecimal.
-            part: SHA-256 of the part, in lower-case hexadecimal.
-
-        Raises:
-            ValueError: If `digest` or `part` is not a SHA-256 in lower-case hexadecimal.
+            digest: SHA-256 of the content, in lower-case hexadecimal.
+            parts: SHA-256 of each part, in lower-case hexadecimal.
+            holds: Stack that releases copies of files; files in a directory need none.
+            is_checked: Whether copies are compared with their SHA-256; files in a directory are not copies.
         """
-        whole = self.path(digest)
-        return whole.with_name(f"{whole.name}.{self.path(part).name}")
+        whole, *others = file_names(digest, self._suffix, parts)
+        return self.path(digest).with_name(whole), dict(
+            zip(parts, [self._directory / each for each in others], strict=True)
+        )
 
     def keep(self, digest: str, file: Path, parts: Mapping[str, Path] | None = None) -> None:
         """Move a complete file into the store in one atomic step, after its parts.
@@ -78,9 +97,10 @@ class Blobs:
             file: Path of the complete file, on the same file system as the store.
             parts: SHA-256 of each part of the file, in lower-case hexadecimal, and the path of the part.
         """
-        for part, path in (parts or {}).items():
-            path.replace(self.part_path(digest, part))
-        file.replace(self.path(digest))
+        whole, *others = file_names(digest, self._suffix, parts or ())
+        for name, path in zip(others, (parts or {}).values(), strict=True):
+            path.replace(self._directory / name)
+        file.replace(self._directory / whole)
 
     def delete(self, digest: str) -> None:
         """Delete the file with a given SHA-256 and its parts from the store, if they exist."""

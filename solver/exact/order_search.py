@@ -18,6 +18,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -96,7 +97,7 @@ class _OrderSearch:
         if len(orders) == 1:
             bound = self._try(orders[0])
             return replace(self._best, bound=min(bound, self._best.objective))
-        relaxed_problem = relaxed_over_orders(self._question.network, problem_of(self._question))
+        relaxed_problem = relaxed_over_orders(self._question.network, self._given_problem)
         formulation = formulate(relaxed_problem, self._shared_table, self._choices)
         relaxed = self._solve(formulation)
         if relaxed.choices is None and relaxed.bound == np.inf:
@@ -117,9 +118,13 @@ class _OrderSearch:
         network = self._question.network
         if self._question.options.schedule is LayerOrder.GIVEN or network.is_chain:
             return [network], True
-        problem = problem_of(self._question)
-        uniform = [dict.fromkeys(problem.activations, bits) for bits in (BITS[0], BITS[1])]
-        return orders_to_try(network, problem, uniform)
+        uniform = [dict.fromkeys(self._given_problem.activations, bits) for bits in (BITS[0], BITS[1])]
+        return orders_to_try(network, self._given_problem, uniform)
+
+    @cached_property
+    def _given_problem(self) -> Problem:
+        """The problem of the network with its layers in the given order."""
+        return problem_of(self._question)
 
     def _try(self, order: Network) -> float:
         """Find the best bits for one execution order of the layers, and return a lower bound on its sensitivity.
@@ -127,7 +132,8 @@ class _OrderSearch:
         Args:
             order: The network, with its layers in the order.
         """
-        problem = problem_of(replace(self._question, network=order))
+        is_given = order is self._question.network
+        problem = self._given_problem if is_given else problem_of(replace(self._question, network=order))
         cuts: list[ArenaCut] = []
         # After a cut that is not proven, the program may exclude bits that fit, and only the bound before it holds.
         proven_bound: float | None = None

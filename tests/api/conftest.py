@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.api.live_service import LiveService
+from tests.api.s3_server import S3Server
 
 NETWORK_LIMIT_BYTES = 20_000_000
 DATASET_LIMIT_BYTES = 2_000_000
@@ -18,3 +19,9 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveService]:
     limits = ["--max-jobs=1", f"--max-network-size={NETWORK_LIMIT_BYTES}", f"--max-dataset-size={DATASET_LIMIT_BYTES}"]
     with LiveService(data, *limits) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[S3Server]:
+    with S3Server() as server:
+        yield server

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Self
 
@@ -104,6 +106,16 @@ class LiveService:
         while not (process_id := lock.read_text().partition("\n")[0]) and time.monotonic() < give_up_at:
             time.sleep(0.01)
         return int(process_id)
+
+    def attempt_with_saved_work(self, job_id: str) -> int:
+        """Return the number of the running attempt if the database says that it has saved work; 0 otherwise.
+
+        A worker that is killed before this is known has saved nothing, whatever progress of an earlier one is shown.
+        """
+        with closing(sqlite3.connect(self.data / "bitbudget.sqlite", timeout=TIMEOUT_SECONDS)) as database:
+            query = "SELECT attempt FROM jobs WHERE id = ? AND state = 'running' AND progress_at IS NOT NULL"
+            row = database.execute(query, [job_id]).fetchone()
+        return 0 if row is None else int(row[0])
 
     def files(self) -> set[str]:
         """Return the files in the data directory, without the database and the locks.

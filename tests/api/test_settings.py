@@ -10,18 +10,21 @@ from pydantic import ValidationError
 from api.cli.main import run
 from api.cli.setting_options import default_text, environment_variable, option_name, settings_of
 from api.settings import MIB, Settings
+from docs.settings_table import with_table
 
 MANUAL = Path(__file__).parents[2] / "docs" / "api.md"
 
 
 def test_the_manual_lists_every_setting() -> None:
-    rows = [
-        f"| `{option_name(field)}` | `{environment_variable(field)}` | `{default_text(field)}` | {field.description} |"
-        for field in Settings.model_fields.values()
-    ]
-    assert (
-        "\n".join(["| option | variable | default | meaning |", "|---|---|---|---|", *rows, ""]) in MANUAL.read_text()
-    )
+    text = MANUAL.read_text()
+    assert with_table(text) == text, "write the table anew: python docs/settings_table.py"
+    for field in Settings.model_fields.values():
+        assert f"| `{option_name(field)}` | `{environment_variable(field)}` | `{default_text(field)}` |" in text
+
+
+def test_a_document_without_a_table_of_settings_is_refused() -> None:
+    with pytest.raises(ValueError, match="0 tables of settings"):
+        with_table("# The HTTP service\n")
 
 
 def test_an_option_wins_over_the_variable_and_the_variable_over_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,7 +55,7 @@ def test_settings_cannot_be_changed() -> None:
             "big",
             "BITBUDGET_MAX_DATASET_SIZE: the size is 'big', which is not a size in bytes",
         ),
-        ("BITBUDGET_EXECUTOR", "cloud", "BITBUDGET_EXECUTOR: Input should be 'subprocess'; it is 'cloud'"),
+        ("BITBUDGET_EXECUTOR", "cloud", "BITBUDGET_EXECUTOR: Input should be 'subprocess' or 'ray'; it is 'cloud'"),
     ],
 )
 def test_an_invalid_variable_is_one_line(

@@ -17,6 +17,8 @@ from benchmarks.balanced_order import balanced_order
 from benchmarks.contenders import Contender, Name, contenders, sensitivity_of
 from benchmarks.outcome import Outcome
 from benchmarks.shares import Share
+from benchmarks.small_set_summary import cells_of, summary
+from benchmarks.small_set_summary import main as summary_main
 from benchmarks.small_set_tables import small_set_tables, verdicts
 from benchmarks.small_sets import (
     ABLATION,
@@ -121,6 +123,15 @@ def test_the_ablation_replaces_one_choice_at_a_time(task: Task, bits: list[Conte
         assert given in ({"epochs", "batch_size"}, *({each} for each in given)), name
 
 
+def test_what_the_recipe_chooses_anyway_has_the_key_of_the_defaults(task: Task, bits: list[Contender]) -> None:
+    """40 samples: training starts post-trained, so that batch norm is frozen, and the loss chooses the best state."""
+    keys = {name: entry_of(name, bits[0], task, seeds=1).resolved().trainings[0].key for name in ABLATION_NAMES}
+    same = {name for name, key in keys.items() if key == keys[DEFAULTS]}
+    assert same == {DEFAULTS, "batch norm frozen", "best by loss", "equal rates"}
+    (by_hand,) = entry_of(next(iter(GRID)), bits[0], task).trainings
+    assert by_hand.resolved() is by_hand
+
+
 def test_where_nothing_fits_nothing_trains(task: Task, bits: list[Contender]) -> None:
     entry = entry_of(DEFAULTS, bits[1], task)
     assert entry.trainings == ()
@@ -176,6 +187,34 @@ def test_the_defaults_are_flagged_only_beyond_half_a_point_and_two_standard_erro
     assert "not for certain" not in verdict(80.0, 80.4, 80.0, many)
     assert verdict(80.0, 80.0, 80.4, many).count("**below**") == 1
     assert verdict(80.0, 81.0, 81.0, many).count("**below**") == 2
+
+
+def test_the_summary_has_each_cell_and_their_mean(tmp_path: Path) -> None:
+    first, second, *_ = GRID
+    here = rows({DEFAULTS: [80.0, 82.0], POST_TRAINING: [84.0], first: [80.5], second: [83.0]}, 10**6)
+    there = [
+        dict(row, flash_share=0.3)
+        for row in rows({DEFAULTS: [70.0], POST_TRAINING: [], first: [69.0], BREVITAS: [75.0]}, 10**6)
+    ]
+    missing = [dict(row, flash_share=0.2) for row in rows({DEFAULTS: [], first: [69.0]}, 10**6)]
+    result = {"network": "small", "train_images": 1000, "rows": [*here, *there, *missing]}
+    half, third = cells_of(result)
+    assert (half.name, half.best, half.grid_measured) == ("small, 1,000, 50 %", second, 2)
+    assert half.to_grid.points == pytest.approx(-2)
+    assert half.to_grid.doubtful == pytest.approx(2, abs=0.01)  # the seeds: sqrt(2) / sqrt(2), twice
+    assert half.to_post_training is not None
+    assert half.to_post_training.is_below
+    assert (third.best, third.to_post_training) == (first, None)
+    assert third.to_grid.points == pytest.approx(1)
+    told = summary([half, third])
+    assert "mean against the best of the grid: -0.50 points" in told
+    assert "worst cell: small, 1,000, 50 %, -2.00 points" in told
+    assert "two standard errors: small, 1,000, 50 %" in told
+    file = tmp_path / "small.json"
+    file.write_text(json.dumps(result))
+    assert CliRunner().invoke(summary_main, [str(file)]).output == f"{told}\n"
+    file.write_text(json.dumps(result | {"rows": missing}))
+    assert CliRunner().invoke(summary_main, [str(file)]).exit_code == 1
 
 
 def test_what_was_not_run_is_said() -> None:

@@ -22,6 +22,7 @@ EVERYTHING = {
     "imagePullSecrets": [{"name": "registry"}],
     "existingSecret": "bitbudget",
     "settings": {"BITBUDGET_MAX_JOBS": 2, "BITBUDGET_OTLP_ENDPOINT": "http://collector:4318"},
+    "store": {"url": "s3://models/fit", "endpoint": "http://minio.ml.svc:9000", "region": "eu-central-1"},
     "allowedHosts": ["fit.example.com"],
     "persistence": {"size": "5Gi", "storageClass": "fast"},
     "resources": {"limits": {"memory": "8Gi", "nvidia.com/gpu": 1}},
@@ -30,7 +31,7 @@ EVERYTHING = {
         "annotations": {"nginx.ingress.kubernetes.io/proxy-body-size": "600m"},
     },
     "networkPolicy": {
-        "from": [{"namespaceSelector": {"matchLabels": {"team": "ml"}}}], "databasePort": 0,
+        "from": [{"namespaceSelector": {"matchLabels": {"team": "ml"}}}], "databasePort": 0, "storePort": 9000,
         "egress": [{"to": [{"ipBlock": {"cidr": "10.0.0.0/8"}}], "ports": [{"port": 4318, "protocol": "TCP"}]}],
     },
     "nodeSelector": {"disk": "ssd"},
@@ -106,6 +107,10 @@ def test_values_reach_their_places(helm_program: Path, tmp_path: Path) -> None:
     pod, container = pod_of(objects)
     environment = {each["name"]: each["value"] for each in container["env"]}
     assert environment["BITBUDGET_MAX_JOBS"] == "2"
+    assert {name: environment[name] for name in environment if "STORE" in name or "AWS" in name} == {
+        "BITBUDGET_STORE": "s3://models/fit", "AWS_ENDPOINT_URL": "http://minio.ml.svc:9000",
+        "AWS_REGION": "eu-central-1", "AWS_SHARED_CREDENTIALS_FILE": "/run/secrets/aws_credentials",
+    }  # fmt: skip
     assert {"fit.example.com", "fit.example.org"} <= set(environment["BITBUDGET_ALLOWED_HOSTS"].split(","))
     assert container["image"] == f"registry.example/bitbudget@sha256:{'0' * 64}"
     (secret,) = (each["secret"] for each in pod["volumes"] if "secret" in each)
@@ -113,7 +118,7 @@ def test_values_reach_their_places(helm_program: Path, tmp_path: Path) -> None:
     assert objects["Ingress"]["spec"]["rules"][0]["host"] == "fit.example.org"
     policy = objects["NetworkPolicy"]["spec"]
     assert policy["ingress"][0]["from"] == EVERYTHING["networkPolicy"]["from"]  # type: ignore[index]  # a mapping
-    assert [each["port"] for rule in policy["egress"] for each in rule["ports"]] == [53, 53, 4318]
+    assert [each["port"] for rule in policy["egress"] for each in rule["ports"]] == [53, 53, 9000, 4318]
 
 
 @pytest.mark.long
@@ -123,6 +128,8 @@ def test_values_reach_their_places(helm_program: Path, tmp_path: Path) -> None:
         {"typo": 1},
         {"image": {"digest": "sha256:0"}},
         {"settings": {"BITBUDGET_DATABASE": "postgresql://a:b@c/d"}},
+        {"settings": {"BITBUDGET_STORE": "s3://bucket"}},
+        {"store": {"url": "s3://key:secret@bucket/a"}},
         {"ingress": {"enabled": True}},
         {"persistence": {"size": "much"}},
     ],

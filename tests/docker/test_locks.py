@@ -14,7 +14,7 @@ from tests.docker.serving import ROOT
 
 DOCKER = ROOT / "docker"
 EXTRAS = ("postgres", "s3", "oidc", "tracing")
-LOCKS = ("requirements.lock", "build-tools.lock")
+LOCKS = ("requirements.lock", "ray.lock", "build-tools.lock")
 
 
 def locked(name: str) -> dict[str, str]:
@@ -41,6 +41,12 @@ def test_it_has_what_the_service_and_torch_need() -> None:
     assert needed - set(locked("docker/requirements.lock")) == {"torch"}
 
 
+def test_that_of_an_image_with_ray_has_ray_besides() -> None:
+    service, with_ray = locked("docker/requirements.lock"), locked("docker/ray.lock")
+    assert service.items() <= with_ray.items()
+    assert "ray" in with_ray.keys() - service.keys()
+
+
 @pytest.mark.parametrize("lock", LOCKS)
 def test_its_versions_are_those_of_the_constraints(lock: str) -> None:
     constraints = locked("constraints.txt")
@@ -52,7 +58,8 @@ def test_its_versions_are_those_of_the_constraints(lock: str) -> None:
 
 def test_the_service_is_locked_by_the_constraints_alone() -> None:
     """A package that only the image's lock has would not be the one that the tests run with."""
-    assert set(locked("docker/requirements.lock")) <= set(locked("constraints.txt"))
+    for lock in ("requirements.lock", "ray.lock"):
+        assert set(locked(f"docker/{lock}")) <= set(locked("constraints.txt")), lock
 
 
 @pytest.mark.parametrize("lock", LOCKS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,11 @@ import numpy as np
 import pytest
 
 from api.execution.task_messages import Ending
+from network.errors import NetworkError
+from network.json_reading.description import write_json
+from network.reading import read_network
 from tests.blocking_pool import BlockingPool
+from tests.network.json_mutants import JSON_DAMAGES
 from tests.network.mutants import DAMAGES
 from tests.network.onnx_reading.onnx_models import model, node, positive, random
 from tests.network.tflite_reading.tflite_models import Op, T, build, constant
@@ -26,7 +31,8 @@ SECONDS: Final = 2.0
 GROWTH_BYTES: Final = 300_000_000
 """Largest growth of the resident memory of the process that reads one file."""
 MAX_FILE_BYTES: Final = 700_000
-KINDS: Final = [(form, kind) for form, damages in DAMAGES.items() for kind in damages]
+ALL_DAMAGES: Final = DAMAGES | {"json": JSON_DAMAGES}
+KINDS: Final = [(form, kind) for form, damages in ALL_DAMAGES.items() for kind in damages]
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +44,8 @@ def readers() -> Iterator[BlockingPool]:
 
 def originals(form: str) -> list[bytes]:
     """Return the networks to damage: built ones, and the published ones where they are beside the project."""
+    if form == "json":
+        return descriptions()
     if form == "onnx":
         nodes = [
             node("Conv", "x w", "c", pads=[1, 1, 1, 1]),
@@ -60,6 +68,17 @@ def originals(form: str) -> list[bytes]:
     return built + [content for content in files if not content.startswith(b"version https://git-lfs")]
 
 
+def descriptions() -> list[bytes]:
+    """Return JSON descriptions: examples with and without weights, and those of the networks of the other formats."""
+    found = [(ROOT / "examples" / "mobilenet_v1.json").read_bytes()]
+    digits = read_network((ROOT / "examples" / "digits" / "digits.onnx").read_bytes(), "digits")
+    found.append(write_json(digits, with_weights=True).encode())
+    for content in (*originals("onnx"), *originals("tflite")):
+        with contextlib.suppress(NetworkError):  # some published networks are refused
+            found.append(write_json(read_network(content, "original"), with_weights=False).encode())
+    return found
+
+
 def check(readers: BlockingPool, form: str, kind: str, count: int) -> None:
     rng = np.random.default_rng(2026)
     files = originals(form)
@@ -67,7 +86,7 @@ def check(readers: BlockingPool, form: str, kind: str, count: int) -> None:
     worst_seconds, worst_bytes = 0.0, 0
     for number in range(count):
         content = files[int(rng.integers(0, len(files)))]
-        damaged = DAMAGES[form][kind](content, rng)
+        damaged = ALL_DAMAGES[form][kind](content, rng)
         outcome = readers.run("read", damaged, readable=(Path("/proc"),))  # its own memory
         where = f"mutant {number} of {form}, {kind}: {outcome.ending} {outcome.body[:300]!r}"
         assert outcome.ending is Ending.ANSWERED, where

@@ -20,7 +20,8 @@ import click
     metavar="URL",
     help="URL of an empty database; none: an SQLite file in the data directory.  [env: BITBUDGET_DATABASE]",
 )
-def command(source: Path, data: Path | None, database: str | None) -> int:
+@click.option("--store", metavar="URL", help="URL of an empty store, if the service has one.  [env: BITBUDGET_STORE]")
+def command(source: Path, data: Path | None, database: str | None, store: str | None) -> int:
     """Restore what bitbudget backup has written, into an empty data directory and an empty database.
 
     Every name, record and hash in the backup is checked; if one is wrong, nothing is restored. Jobs that ran when the
@@ -39,7 +40,7 @@ def command(source: Path, data: Path | None, database: str | None) -> int:
     from api.cli.setting_options import settings_of
     from api.storage.backup.restoring import restore_backup
 
-    settings = settings_of({"data_directory": data, "database_url": database})
+    settings = settings_of({"data_directory": data, "database_url": database, "store_url": store})
     summary = restore_backup(source, settings)
     click.echo(f"restored in {settings.data_directory}; uploaded files: {summary.files}, jobs: {summary.jobs}")
     return 0

@@ -28,7 +28,7 @@ from network.sensitivity.table import sensitivity_to_json
     metavar="PATH",
     help="Dataset whose training set is used (docs/datasets.md), or 'digits'.",
 )
-@model_options(SensitivityRequest, without=("dataset",))
+@model_options(SensitivityRequest, without=("dataset", "resources"))
 @click.option(
     "--out",
     metavar="FILE",

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+from contextlib import ExitStack
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Path, Request, Response
 from fastapi.responses import FileResponse
+from starlette.background import BackgroundTask
 
 from api.http.artifact_types import PARTS, artifact_content, media_type_of
 from api.http.conditional import not_modified
@@ -43,15 +45,13 @@ def get_linked_report(job_id: JobId, service: ServiceOf) -> BuildAnswer:
 
     A training for a device has this report if the service has the compiler for the core of the device.
     """
-    _, path = service.jobs.artifact(job_id, LINKED_FILE)
-    return BuildAnswer.model_validate_json(path.read_bytes())
+    return BuildAnswer.model_validate_json(service.jobs.content(job_id, LINKED_FILE))
 
 
 @router.get("/{job_id}/deployment", operation_id="getDeployment", responses=problems(404, 409))
 def get_deployment(job_id: JobId, service: ServiceOf) -> DeploymentAnswer:
     """Return how the memory of a job's network was planned, and the work behind it: the content of deployment.json."""
-    _, path = service.jobs.artifact(job_id, DEPLOYMENT_FILE)
-    return DeploymentAnswer.model_validate_json(path.read_bytes())
+    return DeploymentAnswer.model_validate_json(service.jobs.content(job_id, DEPLOYMENT_FILE))
 
 
 @router.get(
@@ -81,10 +81,12 @@ def get_artifact(
     ] = None,
 ) -> Response:
     """Return the content of one file that a job has produced, or parts of it."""
-    artifact, path = service.jobs.artifact(job_id, name)
+    artifact = service.jobs.artifact(job_id, name)
     unchanged = not_modified(request, response, f'"{artifact.sha256}"')
     if unchanged is not None:
         return unchanged
+    holds = ExitStack()  # a copy of the file stays until the answer is sent
+    path = service.jobs.held_artifact(job_id, artifact, holds)
     digest = base64.b64encode(bytes.fromhex(artifact.sha256)).decode()
     return PartialFileResponse(
         path=path,
@@ -93,4 +95,5 @@ def get_artifact(
         media_type=media_type_of(artifact.name),
         filename=artifact.name,
         headers={**response.headers, "Repr-Digest": f"sha-256=:{digest}:"},
+        background=BackgroundTask(holds.close),
     )

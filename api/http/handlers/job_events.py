@@ -14,7 +14,9 @@ from starlette.concurrency import run_in_threadpool
 
 from api.http.handlers.dependencies import ServiceOf, problems
 from api.http.handlers.jobs import JobId
+from api.http.openapi_nodes import REFERENCE
 from api.http.ranges import part_of
+from api.schemas.job_events import EVENTS
 from api.storage.job_directory import JobDirectory
 from api.storage.records import JobEvent
 
@@ -22,6 +24,9 @@ PAUSE_SECONDS: Final = 15.0
 """Time in seconds without an event after which a comment is sent, so that no proxy takes the stream for dead."""
 _RETRY_MILLISECONDS: Final = 2000
 """Time after which a client shall connect again, in milliseconds."""
+
+_DATA: Final = {kind: f"{REFERENCE}{each.__name__}" for kind, each in EVENTS.items()}
+"""Kind of an event -> reference to the schema of its data."""
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
@@ -33,8 +38,20 @@ router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
     responses={
         200: {
             "description": "Events as they come (server-sent events): id is the number, event the kind (state, "
-            "progress, log, warning), data a JSON object with created_at and what happened",
-            "content": {"text/event-stream": {"schema": {"type": "string"}}},
+            "progress), data a JSON object with kind, created_at and what happened: JobEventData, to which a later "
+            "version may add members",
+            "content": {
+                "text/event-stream": {
+                    "schema": {  # generators of clients do not know itemSchema of OpenAPI 3.2
+                        "type": "string",
+                        "contentMediaType": "text/event-stream",
+                        "contentSchema": {
+                            "oneOf": [{"$ref": reference} for reference in _DATA.values()],
+                            "discriminator": {"propertyName": "kind", "mapping": _DATA},
+                        },
+                    },
+                }
+            },
         },
         204: {"description": "The job has ended, and the caller knows all events: there is no need to connect again"},
         **problems(404, 422),
@@ -106,5 +123,5 @@ async def get_job_log(
 
 def _encoded(event: JobEvent) -> bytes:
     created_at = datetime.fromtimestamp(event.created_at, UTC).isoformat()
-    data = json.dumps({"created_at": created_at, **event.data})
+    data = json.dumps({"kind": event.kind, "created_at": created_at, **event.data})
     return format_sse_event(data_str=data, event=event.kind, id=str(event.number))

@@ -23,6 +23,7 @@ from sqlalchemy.exc import DatabaseError
 from api.settings import Settings
 from api.storage.backup.archive import ArchiveWriter, BackupError, is_content_name
 from api.storage.backup.rows import TABLES, rows_of, write_row
+from api.storage.backup.stored import StoredFiles
 from api.storage.database.connections import Database
 from api.storage.database.opening import prepare
 from api.storage.database.schema import EVENTS, FILES, JOBS, SCHEMA_VERSION
@@ -58,6 +59,7 @@ def make_backup(settings: Settings, target: Path) -> BackupSummary:
     Raises:
         BackupError: If there is nothing to back up, or the backup cannot be written.
         StoreError: If the database cannot be read.
+        StoreUnavailable: If the store does not answer.
     """
     if target.exists():
         raise BackupError(f"the file '{target}' exists already; choose another name for the backup")
@@ -126,6 +128,7 @@ class _Making:
         self._connection = connection
         self._known: set[tuple[str, str]] = set()
         self._dropped: set[tuple[str, str]] = set()
+        self._stored = StoredFiles(settings, folder)
         self.files = 0
         self.jobs = 0
         self.warnings: list[str] = []
@@ -159,19 +162,27 @@ class _Making:
         if (kind, file_id) in self._known:
             return  # another project has a record of the same content
         self._known.add((kind, file_id))
-        added = [self._add(f"{folder.name}/{path.name}", path) for path in sorted(folder.glob(f"{file_id}*"))]
+        if self._stored.is_used:
+            added = [self._add(name, path) for name, path in self._stored.of_content(folder.name, file_id)]
+        else:
+            added = [self._add(f"{folder.name}/{path.name}", path) for path in sorted(folder.glob(f"{file_id}*"))]
         if not any(added):
             self._dropped.add((kind, file_id))
             if self._exists(FILES.name, file_id):
-                self.warnings.append(f"the file of the {kind} {file_id} is missing; upload it again")
+                fault = "missing or damaged" if self._stored.is_used else "missing"
+                self.warnings.append(f"the file of the {kind} {file_id} is {fault}; upload it again")
 
     def _add_job(self, row: dict[str, Any]) -> None:
         job_id = row["id"]
         directory = JobDirectory.of(job_id, self._settings)
         hashes: dict[Path, str] = {}
-        for folder, _, names in os.walk(directory.root):  # it goes on if a directory is deleted meanwhile
+        for folder, folders, names in os.walk(directory.root):  # it goes on if a directory is deleted meanwhile
+            if self._stored.is_used:
+                folders.clear()  # the store has checkpoints and artifacts, the directory has the log
             for path in (Path(folder) / name for name in sorted(names)):
                 hashes[path] = self._add(f"jobs/{job_id}/{path.relative_to(directory.root)}", path)
+        for name, path in self._stored.of_job(job_id):
+            hashes[self._settings.data_directory / name] = self._add(name, path)
         artifacts = directory.attempt(row["attempt"]).artifacts
         lacking = [each["name"] for each in row["artifacts"] if hashes.get(artifacts / each["name"]) != each["sha256"]]
         if lacking and not self._exists(JOBS.name, job_id):

@@ -6,6 +6,7 @@ its columns, and every content its hash. Everything is written beside its place,
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -21,12 +22,14 @@ from sqlalchemy.exc import DBAPIError
 
 from api.schemas.job_state import JobState
 from api.settings import Settings
+from api.storage.backup import stored
 from api.storage.backup.archive import ArchiveReader, BackupError, Entry, invalid, is_file_name, read_archive
 from api.storage.backup.making import BackupSummary
 from api.storage.backup.rows import TABLES, read_rows, set_counters, tables_of, write_rows
 from api.storage.database.connections import Database
 from api.storage.database.opening import prepare
 from api.storage.database.schema import FILES, JOBS, SCHEMA_VERSION
+from api.storage.objects.errors import StoreUnavailable
 
 _ROWS_AT_ONCE: Final = 200
 
@@ -39,12 +42,15 @@ def restore_backup(source: Path, settings: Settings) -> BackupSummary:
         settings: Settings of the service, with a data directory that is empty or does not exist, and an empty database.
 
     Raises:
-        BackupError: If the backup is not usable, or the data directory or the database has something already.
+        BackupError: If the backup is not usable, or the data directory, the database or the store has something
+            already.
         StoreError: If the database cannot be used.
+        StoreUnavailable: If the store does not answer.
     """
     target = settings.data_directory
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise BackupError(f"the data directory '{target}' is not empty; restore into a new one")
+    stored.require_empty(settings)
     file, archive = read_archive(source)
     with file:
         _check(archive)
@@ -86,6 +92,7 @@ def _restore(archive: ArchiveReader, source: Path, settings: Settings) -> Backup
             restoring = _Restoring(archive, staging, connection)
             restoring.run()
             set_counters(database, connection)
+            stored.move_into_store(settings, staging, restoring.attempts)  # before the commit, which may fail
             if settings.database_url is not None:
                 _publish(staging, target, is_mounted=is_mounted)  # before the commit, which may fail
         database.close()
@@ -96,6 +103,8 @@ def _restore(archive: ArchiveReader, source: Path, settings: Settings) -> Backup
             database.close()
         shutil.rmtree(staging, ignore_errors=True)
         _clear(target)
+        with contextlib.suppress(StoreUnavailable):
+            stored.clear(settings)
         raise
     return BackupSummary(restoring.files, restoring.jobs, source.stat().st_size, [])
 
@@ -128,6 +137,7 @@ class _Restoring:
         self._names = {entry.name for entry in archive.manifest.entries}
         self.files = 0
         self.jobs = 0
+        self.attempts: dict[str, int] = {}
 
     def run(self) -> None:
         for table in TABLES.values():
@@ -166,8 +176,7 @@ class _Restoring:
             raise invalid(f"it has no file for the record {row['id'][:64]!r}")
         return row
 
-    @staticmethod
-    def _checked_job(row: dict[str, Any]) -> dict[str, Any]:
+    def _checked_job(self, row: dict[str, Any]) -> dict[str, Any]:
         """Return the record of a job without worker and lease."""
         names = [each.get("name") if isinstance(each, dict) else None for each in row["artifacts"]]
         if not re.fullmatch("[0-9a-f]{32}", row["id"]) or row["state"] not in set(JobState):
@@ -177,6 +186,7 @@ class _Restoring:
         if "stored_bytes" not in row:  # a backup of version 3
             sizes = [each.get("size_bytes") for each in row["artifacts"]]
             row = row | {"stored_bytes": sum(size for size in sizes if isinstance(size, int) and size > 0)}
+        self.attempts[row["id"]] = row["attempt"]
         free = {"lease_owner": None, "lease_until": None, "heartbeat_at": None}
         if row["state"] == JobState.RUNNING:
             return row | free | {"state": JobState.QUEUED}

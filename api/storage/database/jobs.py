@@ -206,6 +206,21 @@ class JobRecords(ProjectRecords):
             changed = connection.execute(change.values(lease_owner=owner, lease_until=now + seconds))
         return changed.rowcount == 1
 
+    def begin_attempt(self, job_id: str, attempt: int) -> bool:
+        """Write the first sign of life of an attempt; of several workers of one attempt, one alone succeeds.
+
+        Args:
+            job_id: Identifier of a job of this project.
+            attempt: Number of the attempt that begins.
+
+        Returns:
+            False if a worker of this attempt has begun before, or if the job does not run in this attempt.
+        """
+        begins = (JOBS.c.attempt == attempt) & (JOBS.c.state == JobState.RUNNING) & JOBS.c.heartbeat_at.is_(None)
+        change = update(JOBS).where(JOBS.c.id == job_id, JOBS.c.project == self.project, begins)
+        with self._database.writing() as connection:
+            return connection.execute(change.values(heartbeat_at=time.time())).rowcount == 1
+
     def delete_job(self, job_id: str, unused_since: float | None = None) -> bool:
         """Delete the record and the events of a finished job of this project; its idempotency key is kept.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from api.storage.database.connections import Database
@@ -12,6 +13,7 @@ from api.storage.database.idempotency import IdempotencyRecords
 from api.storage.database.jobs import JobRecords
 from api.storage.database.keys import ApiKeyRecords
 from api.storage.database.last_use import LastUseRecords
+from api.storage.database.locks import locked
 from api.storage.database.opening import prepare
 from api.storage.database.quotas import QuotaRecords
 from api.storage.database.webhooks import WebhookRecords
@@ -55,6 +57,19 @@ class Store(
         view = Store.__new__(Store)
         super(Store, view).__init__(self._database, project)
         return view
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether the database is an SQLite file, which one service has alone."""
+        return self._database.is_sqlite
+
+    def locked(self, number: int) -> AbstractContextManager[None]:
+        """Return a lock of the PostgreSQL server, which one connection of all services holds at a time.
+
+        Args:
+            number: Number of the lock, of 64 bits with a sign.
+        """
+        return locked(self._database, number)
 
     def close(self) -> None:
         """Close all connections to the service's database, also those of other projects' views."""

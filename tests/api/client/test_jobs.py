@@ -11,9 +11,9 @@ import pytest
 
 from api.client.client import Client
 from api.client.errors import JobCancelled, JobFailed, NoConnection, StillRunning, VersionMismatch
-from api.client.jobs import Job, JobReport
+from api.client.jobs import Job
 from api.client.retries import Timeouts
-from api.schemas.job_answers import JobAnswer
+from api.schemas.job_answers import JobAnswer, JobReport
 from tests.api.client.scripted_server import Request, Response, ScriptedServer, in_turn, problem, scripted
 
 PATH = "/v1/jobs/j"

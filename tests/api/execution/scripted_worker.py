@@ -16,7 +16,6 @@ import time
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("job")
-    parser.add_argument("--lock", type=int, required=True)
     given, _ = parser.parse_known_args()
     print("output of", given.job, flush=True)
     word = given.job.partition("-")[0]

@@ -74,27 +74,26 @@ def test_a_killed_worker_is_replaced_unless_it_has_saved_nothing(data: Path, sta
     started.append(LiveService(data, "--max-crashes=0"))
     service = started[-1]
     job_id = service.start_job(**job_request(service, epochs=ENDLESS["epochs"]))
-    service.wait_for(job_id, is_training(epoch=5))
-    first = service.worker(job_id)
-    kill(first)
-    reached = service.job(job_id)["progress"]["epoch"]
-    epochs = set()
+    attempt = 0
+    epochs: set[int] = set()
 
-    def trains_on(job: Answer) -> bool:
+    def saves_more(job: Answer) -> bool:
+        """Collect the epochs of a job until an attempt after the last one has saved work."""
         if job["progress"] and job["progress"]["phase"] in {"training", "validating"}:
             epochs.add(job["progress"]["epoch"])
-        return is_training(epoch=reached + 2)(job)
+        return service.attempt_with_saved_work(job_id) > attempt
 
-    def next_worker(before: int) -> int:
-        service.wait_for(job_id, lambda job: job["state"] == "running" and service.worker(job_id) != before)
-        return service.worker(job_id)
-
-    second = next_worker(first)
-    service.wait_for(job_id, trains_on)
-    assert min(epochs) >= reached - 1, "the epochs before the checkpoint are not repeated"
-    kill(second)
-    kill(next_worker(second))  # before it has saved anything
-    job = service.finished(job_id)
+    service.wait_for(job_id, is_training(epoch=5))
+    service.wait_for(job_id, saves_more)
+    reached = service.job(job_id)["progress"]["epoch"]
+    for _ in range(2):
+        attempt = service.attempt_with_saved_work(job_id)
+        kill(service.worker(job_id))
+        epochs.clear()
+        service.wait_for(job_id, saves_more)
+        assert min(epochs) >= reached - 1, "the epochs before the checkpoint are not repeated"
+    kill_until_failed(service, job_id)
+    job = service.job(job_id)
     assert job["state"] == "failed"
     assert job["error"]["type"] == "/problems/worker-lost"
     assert "ended unexpectedly once" in job["error"]["detail"]
@@ -104,8 +103,22 @@ def test_a_killed_worker_is_replaced_unless_it_has_saved_nothing(data: Path, sta
     assert not any("artifacts" in file or ".bitbudget-" in file for file in service.files())
     epochs.clear()
     assert service.http.post(f"/v1/jobs/{job_id}/retry").json()["state"] == "queued"
-    service.wait_for(job_id, trains_on)
+    service.wait_for(job_id, saves_more)
     assert min(epochs) >= reached - 1, "a retried job goes on from its checkpoint too"
+
+
+def kill_until_failed(service: LiveService, job_id: str) -> None:
+    """Kill each worker of a job as soon as it has started, until one of them had no time to save anything."""
+    killed = {service.worker(job_id)}
+    kill(service.worker(job_id))
+
+    def has_failed(job: Answer) -> bool:
+        if job["state"] == "running" and (worker := service.worker(job_id)) not in killed:
+            killed.add(worker)
+            kill(worker)
+        return bool(job["state"] == "failed")
+
+    service.wait_for(job_id, has_failed)
 
 
 def test_when_both_die_the_job_is_taken_up_again(data: Path, started: list[LiveService]) -> None:
@@ -122,10 +135,15 @@ def test_when_both_die_the_job_is_taken_up_again(data: Path, started: list[LiveS
 
 
 def test_a_service_that_is_asked_to_end_takes_its_workers_along(data: Path, started: list[LiveService]) -> None:
-    service = started[-1]
-    job_id = service.start_job(**job_request(service))
+    job_id = started[-1].start_job(**job_request(started[-1]))
+    attempt = 0
+
+    def saves_more(_: Answer) -> bool:
+        return started[-1].attempt_with_saved_work(job_id) > attempt
+
     for _ in range(2):  # more often than a worker may crash, because this does not count as a crash
-        started[-1].wait_for(job_id, lambda job: job["state"] == "running" and bool(job["progress"]))
+        started[-1].wait_for(job_id, saves_more)
+        attempt = started[-1].attempt_with_saved_work(job_id)
         worker = started[-1].worker(job_id)
         assert started[-1].end(signal.SIGTERM) == 0
         assert not is_alive(worker)

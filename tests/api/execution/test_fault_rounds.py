@@ -75,9 +75,10 @@ def workers_of(data: Path) -> list[tuple[int, str]]:
     for process in Path("/proc").glob("[0-9]*"):
         try:
             arguments = (process / "cmdline").read_bytes().decode().split("\0")
+            environment = (process / "environ").read_bytes().decode().split("\0")
         except OSError:
             continue
-        if f"--data-directory={data}" in arguments and "api.execution.worker" in arguments:
+        if f"BITBUDGET_DATA={data}" in environment and "api.execution.worker" in arguments:
             process_id = int(process.name)
             if is_alive(process_id):
                 found.append((process_id, arguments[arguments.index("api.execution.worker") + 1]))
@@ -140,7 +141,7 @@ def disturb(services: Services, data: Path, job_ids: list[str], draw: random.Ran
         victims = [process_id for process_id, _ in workers_of(data)]
         if fault in {"worker", "both"}:
             for process_id in victims if fault == "both" else victims[:1]:
-                _kill(process_id)
+                kill_if_alive(process_id)
         if fault in {"service", "both"}:
             services.restart(index, signal.SIGKILL)
         elif fault == "stop":
@@ -159,7 +160,7 @@ def disturb(services: Services, data: Path, job_ids: list[str], draw: random.Ran
     return cancelled
 
 
-def _kill(process_id: int) -> None:
+def kill_if_alive(process_id: int) -> None:
     try:
         os.kill(process_id, signal.SIGKILL)
     except ProcessLookupError:

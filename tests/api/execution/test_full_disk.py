@@ -28,7 +28,7 @@ from tests.api.small_disk import SmallDisk, small_disk
 from tests.api.small_files import tiny_dataset, tiny_json
 
 MIB = 2**20
-EPOCHS = 80
+EPOCHS = 400
 """Long enough that the disk is full before the training ends."""
 
 

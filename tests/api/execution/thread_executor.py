@@ -41,6 +41,7 @@ class Cluster:
         self.is_reachable = True
         self.loses_next_answer = False
         self.workers: dict[Handle, Worker] = {}
+        self.forgotten: set[Handle] = set()
 
     @property
     def living(self) -> list[Attempt]:
@@ -88,6 +89,9 @@ class ThreadExecutor:
 
     def kill(self, handle: Handle) -> None:
         self._reached().workers[handle].killed.set()
+
+    def forget(self, handle: Handle) -> None:
+        self._cluster.forgotten.add(handle)
 
     def close(self) -> None:
         if not self._cluster.is_reachable:

@@ -16,6 +16,7 @@ import pytest
 from api.http import event_feed
 from api.http.ranges import part_of
 from api.http.service import Service
+from api.schemas.job_events import EVENTS
 from api.schemas.job_state import JobState
 from tests.api.http.test_observation import metrics_of
 from tests.api.http.test_uploads import assert_problem
@@ -85,6 +86,17 @@ def until(condition: Any) -> None:
     while not condition() and time.monotonic() < give_up_at:
         time.sleep(0.01)
     assert condition()
+
+
+def test_the_data_of_events_is_as_described(service: LiveService) -> None:
+    network_id = service.upload_network(tiny_json())
+    job_id = service.start_job(kind="fit", network_id=network_id, flash="60kB", ram="9kB")
+    assert service.finished(job_id)["state"] == "succeeded"
+    events = read(service.http, job_id)
+    assert {event["event"] for event in events} == set(EVENTS)
+    for event in events:
+        described = EVENTS[event["event"]].model_validate_json(json.dumps(event["data"]))
+        assert described.model_dump(mode="json").keys() == event["data"].keys()
 
 
 def test_a_stream_has_every_event_once_and_ends_with_the_job(opened: tuple[Service, httpx.Client]) -> None:

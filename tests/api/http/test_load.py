@@ -165,7 +165,8 @@ def test_a_time_limit_beyond_the_deadline_says_what_to_do(hasty: LiveService) ->
     refused = hasty.http.post(path, json=budget | {"time_limit_seconds": 1.7})
     assert assert_problem(refused, 422, "solving-limit") == (
         "time_limit_seconds is 1.7; expected at most 1.5, because the service answers each request within 2 s: give a "
-        "smaller time limit, or let the operator of the service raise BITBUDGET_REQUEST_SECONDS"
+        "smaller time limit, or let the operator of the service raise BITBUDGET_REQUEST_SECONDS; or ask it as a job, "
+        f'which may take a day: POST /v1/jobs with the same body and "kind": "fit", "network_id": "{small}"'
     )
     for accepted in ({"time_limit_seconds": 1.5}, {}, {"method": "mixpc", "time_limit_seconds": 600.0}):
         assert hasty.http.post(path, json=budget | accepted).json()["fits"], accepted
@@ -180,7 +181,8 @@ def test_a_question_that_exceeds_its_deadline_is_ended(hasty: LiveService) -> No
     assert detail.startswith("answering the question took longer than ")
     assert detail.endswith(
         "expected a network for a microcontroller: give a smaller time_limit_seconds, fewer points or devices, or a "
-        "smaller network, or let the operator of the service raise BITBUDGET_REQUEST_SECONDS"
+        "smaller network; or send a fit or a Pareto front to POST /v1/jobs, or let the operator of the service raise "
+        "BITBUDGET_REQUEST_SECONDS"
     )
     wait_until(lambda: load_of(hasty) == (0, 0))
 

@@ -362,9 +362,14 @@ def test_the_kinds_of_jobs_are_told_apart_by_a_field(document: dict[str, Any]) -
     for name in ("RequestOfJob", "JobResult"):
         assert schemas[name]["discriminator"]["propertyName"] == "kind"
         assert schemas[name].get("x-nullable", False) is (name == "JobResult")
-        assert set(schemas[name]["discriminator"]["mapping"]) == {"training", "sensitivity", "shrink"}
+        assert set(schemas[name]["discriminator"]["mapping"]) == {"training", "sensitivity", "shrink", "fit", "pareto"}
     body = document["paths"]["/v1/jobs"]["post"]["requestBody"]["content"]["application/json"]["schema"]
-    mapping = {"training": f"{REFERENCE}JobRequest", "shrink": f"{REFERENCE}ShrinkJobRequest"}
+    mapping = {
+        "training": f"{REFERENCE}JobRequest",
+        "shrink": f"{REFERENCE}ShrinkJobRequest",
+        "fit": f"{REFERENCE}FitJobRequest",
+        "pareto": f"{REFERENCE}ParetoJobRequest",
+    }
     assert body == {"$ref": f"{REFERENCE}NewJob"}
     assert schemas["NewJob"]["discriminator"] == {"propertyName": "kind", "mapping": mapping}
     assert {each["$ref"] for each in schemas["NewJob"]["oneOf"]} == set(mapping.values())

@@ -17,6 +17,9 @@ import pytest
 from api.http.app import openapi_document
 from api.http.artifact_types import media_type_of
 from api.http.openapi_nodes import nodes, operations
+from api.http.security.scopes import REQUIRED_SCOPES
+from api.schemas.job_events import EVENTS
+from api.services.access import Scope
 from api.settings import Settings
 from docs.openapi_document import DOCUMENT, document_text
 
@@ -153,6 +156,32 @@ def test_the_frame_says_licence_server_and_security(document: dict[str, Any]) ->
     scheme = document["components"]["securitySchemes"]["bearer"]
     assert (scheme["type"], scheme["scheme"]) == ("http", "bearer")
     assert document["security"] == [{}, {"bearer": []}]
+
+
+def test_each_operation_names_its_scope(document: dict[str, Any]) -> None:
+    needed = {each["operationId"]: each.get("x-scope") for each in operations(document)}
+    assert needed == {name: scope and str(scope) for name, scope in REQUIRED_SCOPES.items() if name in needed}
+    assert set(needed.values()) == {None, *map(str, Scope)}
+    for each in operations(document):
+        scope = each.get("x-scope")
+        assert each.get("security") == ([] if scope is None else None)
+        assert scope is None or each["description"].endswith(f"scope `{scope}`.")
+    text = document["components"]["securitySchemes"]["bearer"]["description"]
+    assert all(f"`{scope}`" in text for scope in Scope)
+
+
+def test_the_data_of_events_has_types(document: dict[str, Any]) -> None:
+    responses = {each["operationId"]: each["responses"] for each in operations(document)}
+    stream = responses["watchJob"]["200"]["content"]["text/event-stream"]
+    assert stream["schema"]["type"] == "string"
+    assert stream["schema"]["contentSchema"] == {"$ref": f"{REFERENCE}JobEventData"}
+    schemas = document["components"]["schemas"]
+    mapping = schemas["JobEventData"]["discriminator"]["mapping"]
+    assert mapping == {kind: f"{REFERENCE}{each.__name__}" for kind, each in EVENTS.items()}
+    assert schemas["StateEvent"]["properties"]["state"] == {
+        "$ref": f"{REFERENCE}JobState",
+        "description": schemas["StateEvent"]["properties"]["state"]["description"],
+    }
 
 
 def test_headers_of_responses_are_described(document: dict[str, Any]) -> None:

@@ -161,7 +161,8 @@ def test_a_killed_worker_continues_in_the_middle_of_its_point(own_service: LiveS
         **SEARCH | {"max_loss": 100.0, "points": 3},
         training={**LONG, "epochs": 60},
     )
-    service.wait_for(job_id, is_in_point(2, epoch=10))
+    in_second = is_in_point(2, epoch=10)
+    service.wait_for(job_id, lambda job: in_second(job) and service.attempt_with_saved_work(job_id) == 1)
     first, progress = service.worker(job_id), service.job(job_id)["progress"]
     reached = (progress["point"], progress["epoch"])
     kill(first)

@@ -1,0 +1,1 @@
+"""Stores of objects (fsspec): a bucket or a folder, instead of the data directory, with a cache on the local disk."""

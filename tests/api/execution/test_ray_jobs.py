@@ -1,0 +1,136 @@
+"""Whole jobs on a Ray cluster: the same files as on one machine, and nothing is lost or run twice if Ray is killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from api.settings import Settings
+from api.storage.database import Store
+from tests.api.execution.test_crashes import assert_whole, job_request
+from tests.api.execution.test_fault_rounds import contents, watched, workers_of
+from tests.api.live_service import LiveService, is_alive, is_training
+from tests.api.ray_cluster import RayCluster
+
+pytestmark = pytest.mark.long
+
+EPOCHS = 150
+"""Long enough that the job is in the middle of its training when its cluster is killed."""
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[RayCluster]:
+    with RayCluster() as running:
+        yield running
+
+
+class Services:
+    """Services on one data directory and one cluster, one after the other."""
+
+    def __init__(self, data: Path, cluster: RayCluster) -> None:
+        self.data = data
+        where = ["--executor=ray", f"--ray-address={cluster.url}", f"--ray-python={sys.executable}"]
+        self._options = [*where, "--job-processors=1"]
+        self._stack = ExitStack()
+        self.latest = self.next()
+
+    def next(self) -> LiveService:
+        self.latest = LiveService(self.data, *self._options)
+        return self.latest
+
+    def end(self) -> None:
+        if self.latest.process.poll() is None:
+            self.latest.end(signal.SIGTERM)
+
+
+@pytest.fixture
+def services(tmp_path: Path, cluster: RayCluster) -> Iterator[Services]:
+    opened = Services(tmp_path / "data", cluster)
+    yield opened
+    opened.end()
+
+
+def attempts_of(data: Path, job_id: str) -> int:
+    store = Store(Settings(data_directory=data).database)
+    job = store.job(job_id)
+    store.close()
+    assert job is not None
+    return job.attempt
+
+
+def test_a_job_runs_on_the_cluster_and_its_files_are_those_of_a_local_job(services: Services, tmp_path: Path) -> None:
+    service = services.latest
+    job = service.finished(service.start_job(**job_request(service, epochs=3)))
+    assert_whole(service, job, epochs=3)
+    assert attempts_of(services.data, job["id"]) == 1
+    log = service.http.get(f"/v1/jobs/{job['id']}/log").text
+    assert f"attempt 1 of job {job['id']} ends" in log
+    with LiveService(tmp_path / "local") as local:
+        same = local.finished(local.start_job(**job_request(local, epochs=3)))
+        assert contents(job) == contents(same)
+
+
+def test_a_cancelled_job_leaves_the_cluster(services: Services, cluster: RayCluster) -> None:
+    service = services.latest
+    job_id = service.start_job(**job_request(service, epochs=10_000))
+    service.wait_for(job_id, is_training(epoch=1))
+    assert service.http.post(f"/v1/jobs/{job_id}/cancel").is_success
+    assert service.finished(job_id)["state"] == "cancelled"
+    wait_until(lambda: not workers_of(services.data))
+    wait_until(lambda: not [each for each in cluster.submissions() if job_id in each])
+
+
+def test_a_killed_worker_is_replaced(services: Services) -> None:
+    service = services.latest
+    job_id = service.start_job(**job_request(service, epochs=EPOCHS))
+    service.wait_for(job_id, is_training(epoch=5))
+    [(worker, _)] = workers_of(services.data)
+    os.kill(worker, signal.SIGKILL)
+    assert_whole(service, service.finished(job_id), epochs=EPOCHS)
+    assert attempts_of(services.data, job_id) == 2
+
+
+def test_a_worker_outlives_its_service(services: Services) -> None:
+    service = services.latest
+    job_id = service.start_job(**job_request(service, epochs=EPOCHS))
+    service.wait_for(job_id, is_training(epoch=1))
+    [(worker, _)] = workers_of(services.data)
+    service.end(signal.SIGKILL)
+    assert is_alive(worker)
+    service = services.next()
+    assert_whole(service, service.finished(job_id), epochs=EPOCHS)
+    assert attempts_of(services.data, job_id) == 1
+
+
+def test_a_killed_head_loses_nothing_and_runs_nothing_twice(services: Services, cluster: RayCluster) -> None:
+    service = services.latest
+    request: dict[str, Any] = job_request(service, epochs=EPOCHS)
+    unbroken = service.finished(service.start_job(**request))
+    with watched(services.data) as seen:
+        job_id = service.start_job(**request)
+        service.wait_for(job_id, is_training(epoch=5))
+        cluster.kill()
+        wait_until(lambda: not workers_of(services.data))
+        assert service.http.get("/readyz").is_success, "the service itself is well"
+        assert service.job(job_id)["state"] == "running", "it is not known yet that the worker is gone"
+        cluster.start()
+        job = service.finished(job_id)
+    assert seen == []
+    assert_whole(service, job, epochs=EPOCHS)
+    assert attempts_of(services.data, job_id) == 2
+    assert contents(job) == contents(unbroken)
+
+
+def wait_until(condition: Any, seconds: float = 60.0) -> None:
+    give_up_at = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < give_up_at
+        time.sleep(0.1)
