@@ -31,8 +31,6 @@ import numpy as np
 from benchmarks.networks import mobilenet_v1
 from benchmarks.service_load import DIGITS, ROOT, served
 from network.json_reading.description import write_json
-from qat.data.dataset import labelled
-from qat.data.digits import digits
 
 SAMPLED_REQUESTS: Final = 200
 """Number of requests between two samples."""
@@ -99,8 +97,7 @@ class Mix:
         self.digits = self._uploaded("/v1/networks", DIGITS.name, DIGITS.read_bytes())
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "data.npz"
-            data = digits()
-            np.savez(path, train_x=data.train_x[:64], train_y=labelled(data.train_y)[:64])
+            np.savez(path, train_x=np.zeros((64, 1, 8, 8), np.float32), train_y=np.arange(64) % 10)
             self._dataset = path.read_bytes()
         body = {"kind": "fit", "network_id": self.digits, **DIGITS_BUDGET}
         self.job = str(client.post("/v1/jobs", json=body).raise_for_status().json()["id"])

@@ -92,7 +92,8 @@ def note_use(connection: Connection, project: str, file_ids: Collection[str]) ->
         project: Name of the project.
         file_ids: SHA-256 of each file, in hexadecimal; other texts, such as names of datasets, are no files.
     """
-    used = update(FILES).where(FILES.c.project == project, FILES.c.id.in_(sorted(file_ids)))
+    is_named = FILES.c.kind.in_(["network", "dataset"]) & FILES.c.id.in_(sorted(file_ids))  # with kinds by the index
+    used = update(FILES).where(FILES.c.project == project, is_named)
     connection.execute(used.values(used_at=time.time()))
 
 
