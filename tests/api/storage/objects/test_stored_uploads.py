@@ -117,8 +117,8 @@ def test_a_worker_elsewhere_reads_and_checks_both(tmp_path: Path, s3: S3Server, 
         datasets.load(dataset)
     assert upload(client, "datasets", tiny_dataset(), "data.npz").status_code == 200
     assert datasets.load(dataset).name == "data"
-    for path in (f"networks/{network}", f"datasets/{dataset}"):
-        assert client.delete(f"/v1/{path}").status_code == 204
+    for place in (f"networks/{network}", f"datasets/{dataset}"):
+        assert client.delete(f"/v1/{place}").status_code == 204
     assert s3.objects(url) == {}
 
 
