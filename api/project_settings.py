@@ -37,7 +37,7 @@ class ProjectSettings(ServerSettings):
     )
     retention_days: float | None = Field(
         default=None,
-        gt=0,
+        ge=1,
         le=36_500,
         validation_alias="BITBUDGET_RETENTION_DAYS",
         description="Time in days after which networks, datasets and finished jobs that were not used are deleted; "

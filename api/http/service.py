@@ -114,6 +114,7 @@ class Service:
         answers = AnswerCache(settings.answers_directory, settings.max_answers_bytes)
         retention = Retention(store, settings, answers)
         scheduler = Scheduler(store, settings, make_executor(settings), housekeeping=retention.step)
+        deliveries = WebhookDeliveries(store, settings)
         events = EventFeed(store)
         answered = Counter({True: 0, False: 0})
         partial_uploads = PartialUploads(settings.partial_directory, settings.upload_hours * 3600)
@@ -123,9 +124,9 @@ class Service:
             store=store,
             workers=workers,
             scheduler=scheduler,
-            deliveries=WebhookDeliveries(store, settings),
+            deliveries=deliveries,
             events=events,
-            metrics=Metrics(workers, answered, scheduler, events),
+            metrics=Metrics(workers, answered, scheduler, events, deliveries),
             tracing=tracing,
             answers=answers,
             answered=answered,

@@ -25,7 +25,7 @@ class ProjectAnswer(Answer):
     artifact_bytes: Count = Field(description="size of the artifacts of all jobs, in bytes")
     queued_jobs: Count = Field(description="number of jobs that wait for their turn")
     max_queued_jobs: Count | None = Field(description="number of jobs that may wait at once; null: no limit")
-    retention_days: Annotated[float, Field(gt=0)] | None = Field(
+    retention_days: Annotated[float, Field(ge=1)] | None = Field(
         description="days after which networks, datasets and finished jobs that were not used are deleted; null: they "
         "are kept"
     )

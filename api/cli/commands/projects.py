@@ -39,8 +39,8 @@ class _Limit(click.ParamType[float | None]):
             number = self._read(str(value))
         except ValueError:
             number = 0
-        if not 0 < number < 2**63:  # NaN neither
-            self.fail(f"{value!r} is not valid; expected a number above 0, 'none' or 'default'", param, ctx)
+        if not 1 <= number < 2**63:  # NaN neither
+            self.fail(f"{value!r} is not valid; expected a number from 1, 'none' or 'default'", param, ctx)
         return number
 
 

@@ -19,6 +19,7 @@ from api.storage.database import Store
 from api.storage.database.quotas import UNLIMITED
 from api.storage.database.schema import FILES, JOBS
 from api.storage.records import KeptFile
+from tests.api.local_service import local_service
 
 DAY_SECONDS = 86_400.0
 
@@ -170,4 +171,20 @@ def test_without_days_everything_is_kept(tmp_path: Path) -> None:
     kept.add_job("old job", 10_000)
     assert swept(kept) == 0
     assert (kept.files(), kept.jobs()) == ({"old"}, {"old job"})
+    kept.store.close()
+
+
+def test_a_running_service_applies_it(tmp_path: Path) -> None:
+    kept = Kept(tmp_path / "data")
+    kept.add_file("old", 2)
+    kept.add_job("old job", 2)
+    kept.add_file("new", 0)
+    kept.store.set_limits(retention_days=1.5)
+    with local_service(tmp_path / "data") as (service, client):
+        give_up_at = time.monotonic() + 30
+        while kept.files() != {"new"} or kept.jobs():
+            assert time.monotonic() < give_up_at
+            time.sleep(0.02)
+        assert client.get("/v1/project").json()["retention_days"] == 1.5
+        assert service.scheduler.is_alive
     kept.store.close()

@@ -82,9 +82,9 @@ def test_errors_are_problems_everywhere(document: dict[str, Any]) -> None:
 
 COMPUTING = {
     "uploadNetwork", "uploadDataset", "listDatasets", "getDataset", "createJob", "measureSensitivity", "fit",
-    "fitDevices", "pareto", "createUpload", "appendUpload", "runPipeline",
+    "fitDevices", "pareto", "createUpload", "appendUpload", "runPipeline", "retryJob",
 }  # fmt: skip
-"""Operations that wait for a process, or for the place of an unfinished upload."""
+"""Operations that wait for a process, for the place of an unfinished upload, or for that of a job in the queue."""
 
 
 def test_what_computes_can_be_refused_for_a_time(document: dict[str, Any]) -> None:

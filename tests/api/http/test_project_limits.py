@@ -109,9 +109,9 @@ def test_the_operator_gives_a_project_its_own_limits(tmp_path: Path, capsys: pyt
         (["phones"], "nothing is to be changed"),
         (["a b", "--size", "3"], "'a b' is not a valid name"),
         (["phones", "--size", "much"], "not a size in bytes"),
-        (["phones", "--queued-jobs", "2.5"], "expected a number above 0"),
-        (["phones", "--retention-days", "nan"], "expected a number above 0"),
-        (["phones", "--retention-days", "-3"], "expected a number above 0"),
+        (["phones", "--queued-jobs", "2.5"], "expected a number from 1"),
+        (["phones", "--retention-days", "nan"], "expected a number from 1"),
+        (["phones", "--retention-days", "-3"], "expected a number from 1"),
     ],
 )
 def test_limits_that_make_no_sense_are_refused(
