@@ -15,6 +15,7 @@ from unittest import mock
 import psycopg
 import pytest
 import yaml
+from ray.scripts.scripts import start
 
 from api.settings import Settings
 from examples.pipeline import main as play_pipeline
@@ -68,6 +69,26 @@ def test_its_environment_and_its_secret_are_settings() -> None:
     assert {each["target"] for each in service()["secrets"]} == {"BITBUDGET_DATABASE"}
     assert service()["read_only"]
     assert environment()["BITBUDGET_ALLOW_UNAUTHENTICATED"] == "false"
+
+
+def test_the_nodes_of_ray_start_with_its_profile_and_are_reached_by_the_service_alone() -> None:
+    document = yaml.safe_load(COMPOSE.read_text())
+    head, worker = document["services"]["ray-head"], document["services"]["ray-worker"]
+    for node in (head, worker):
+        assert node["profiles"] == ["ray"]
+        assert node["build"]["args"] == {"RAY": "1"}
+        assert "ports" not in node
+        assert node["read_only"]
+        options = [*node["entrypoint"][4:], *node["command"]]
+        known = {option for parameter in start.params for option in parameter.opts}
+        assert {option.partition("=")[0] for option in options} <= known, "options of this version of Ray"
+    assert environment()["BITBUDGET_RAY_ADDRESS"] == "http://ray-head:8265"
+    assert environment()["BITBUDGET_EXECUTOR"] == "subprocess"
+    assert "secrets" not in head
+    assert worker["secrets"] == service()["secrets"]
+    assert worker["volumes"] == service()["volumes"]
+    assert document["networks"]["database"]["internal"]
+    assert environment(STORE, "ray-worker").items() < environment(STORE).items(), "a node reaches the store, too"
 
 
 def test_the_store_of_the_other_file_works_with_its_environment(tmp_path: Path, s3: S3Server) -> None:
