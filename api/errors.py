@@ -83,6 +83,8 @@ UNSUPPORTED_VERSION: Final = ProblemKind("unsupported-version", 412, "The versio
 UNSUPPORTED_MEDIA_TYPE: Final = ProblemKind("unsupported-media-type", 415, "The media type is not supported")
 CHECKSUM_MISMATCH: Final = ProblemKind("checksum-mismatch", 460, "The bytes have another checksum")
 RANGE_NOT_SATISFIABLE: Final = ProblemKind("range-not-satisfiable", 416, "The file has no such part")
+QUOTA_EXCEEDED: Final = ProblemKind("quota-exceeded", 413, "The project has used the bytes that it may have")
+QUEUE_LIMIT: Final = ProblemKind("queue-limit", 429, "As many jobs of the project wait as may wait")
 BUSY: Final = ProblemKind("busy", 429, "The service has too many requests at the moment")
 WORKER_LOST: Final = ProblemKind("worker-lost", 500, "The worker of the job ended unexpectedly")
 UNAUTHORIZED: Final = ProblemKind("unauthorized", 401, "The request has no valid key")
@@ -101,8 +103,8 @@ KINDS: Final = (
     SOLVING_LIMIT, DOES_NOT_FIT, NO_INTEGER_FORM, BUILD_FAILED, TRAINING_FAILED, MALFORMED_REQUEST, UNAUTHORIZED,
     FORBIDDEN, CROSS_ORIGIN, NOT_FOUND, METHOD_NOT_ALLOWED, REQUEST_TIMEOUT, JOB_FINISHED, JOB_NOT_FINISHED, KEY_REUSED,
     IN_USE, UPLOAD_CONFLICT, UNSUPPORTED_VERSION, TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, RANGE_NOT_SATISFIABLE, WRONG_HOST,
-    BUSY, LIMIT_REACHED, WEBHOOK_DISABLED, RATE_LIMITED, CHECKSUM_MISMATCH, WORKER_LOST, INTERNAL_ERROR, UNAVAILABLE,
-    STORAGE_FULL,
+    BUSY, QUOTA_EXCEEDED, QUEUE_LIMIT, LIMIT_REACHED, WEBHOOK_DISABLED, RATE_LIMITED, CHECKSUM_MISMATCH, WORKER_LOST,
+    INTERNAL_ERROR, UNAVAILABLE, STORAGE_FULL,
 )  # fmt: skip
 
 
@@ -112,10 +114,12 @@ class ServiceError(errors.BitbudgetError):
     Attributes:
         kind: Kind of problem that a response reports for this class of errors.
         headers: Headers that the response has in addition.
+        members: Members that the problem has in addition.
     """
 
     kind: ClassVar[ProblemKind]
     headers: Mapping[str, str] = MappingProxyType({})
+    members: Mapping[str, int] = MappingProxyType({})
 
 
 class NotFound(ServiceError):
@@ -267,7 +271,7 @@ def problem_of(error: errors.BitbudgetError) -> Problem:
     if isinstance(error, DoesNotFit):
         return error.kind.problem(str(error)).model_copy(update={"certificate": error.answer.certificate})
     if isinstance(error, ServiceError):
-        return error.kind.problem(str(error))
+        return error.kind.problem(str(error)).model_copy(update=error.members)
     kind = next((_KIND_OF_ERROR[each] for each in type(error).__mro__ if each in _KIND_OF_ERROR), INVALID_REQUEST)
     return kind.problem(str(error))
 

@@ -1,4 +1,4 @@
-"""Settings of what each project of the service may have: webhooks."""
+"""Settings of what each project of the service may have: bytes, jobs that wait, retention, webhooks."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from api.server_settings import ServerSettings
+from api.setting_types import SIZE
 
 
 def _networks(value: str | None) -> str | None:
@@ -21,6 +22,27 @@ def _networks(value: str | None) -> str | None:
 class ProjectSettings(ServerSettings):
     """Settings of projects; `Settings` has them too."""
 
+    project_bytes: Annotated[int | None, SIZE] = Field(
+        default=None,
+        validation_alias="BITBUDGET_PROJECT_SIZE",
+        description="Bytes that a project may store: networks, datasets and artifacts of jobs; none: no limit. "
+        "bitbudget projects set gives a project its own value.",
+    )
+    project_queued_jobs: int | None = Field(
+        default=None,
+        ge=1,
+        le=1_000_000,
+        validation_alias="BITBUDGET_PROJECT_QUEUED_JOBS",
+        description="Number of jobs of a project that may wait at once; none: no limit.",
+    )
+    retention_days: float | None = Field(
+        default=None,
+        ge=1,
+        le=36_500,
+        validation_alias="BITBUDGET_RETENTION_DAYS",
+        description="Time in days after which networks, datasets and finished jobs that were not used are deleted; "
+        "none: they are kept.",
+    )
     max_webhooks: int = Field(
         default=16,
         ge=0,

@@ -72,7 +72,7 @@ def record(url: str, receiver_url: str) -> Examples:
     }
     recorder = _Recorder(url, names)
     send = recorder.send
-    for path in ("/", "/healthz", "/problems/not-found", "/v1/devices/stm32l432kc", "/v1/devices/none"):
+    for path in ("/", "/healthz", "/v1/project", "/problems/not-found", "/v1/devices/stm32l432kc", "/v1/devices/none"):
         send("GET", path)
     network = send("POST", "/v1/networks", files={"file": ("digits.onnx", NETWORK.read_bytes())})["id"]
     send("POST", "/v1/networks", files={"file": ("digits.onnx", NETWORK.read_bytes())})

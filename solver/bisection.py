@@ -14,9 +14,12 @@ No point is judged twice. The state of the search is the table of judgements, so
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
 from typing import Final
 
+_SUPPOSITIONS: Final = 8
+"""Number of supposed outcomes that are looked at for each point of `may_be_judged`."""
 NEIGHBOURS: Final = 2
 """Number of points directly below the result that must fail, if there are so many."""
 
@@ -42,6 +45,28 @@ def next_to_judge(count: int, judged: Mapping[int, bool]) -> int | None:
         return (below + best) // 2
     neighbours = range(best - 1, max(best - NEIGHBOURS, 0) - 1, -1)
     return next((number for number in neighbours if number not in judged), None)
+
+
+def may_be_judged(count: int, judged: Mapping[int, bool], most: int) -> list[int]:
+    """Return the numbers of the points that may be judged next, whatever comes out, the earliest first.
+
+    Where several points can be judged at the same time, the search then has the judgements that it asks for.
+
+    Args:
+        count: Number of points, 1 or more.
+        judged: Number of each judged point -> whether it satisfies the condition.
+        most: Largest number of points that are returned, 1 or more.
+    """
+    found: dict[int, None] = {}
+    supposed = deque([dict(judged)])
+    for _ in range(_SUPPOSITIONS * most):
+        if not supposed or len(found) == most:
+            break
+        now = supposed.popleft()
+        if (number := next_to_judge(count, now)) is not None:
+            found[number] = None
+            supposed += [now | {number: True}, now | {number: False}]
+    return list(found)
 
 
 def least_passing(judged: Mapping[int, bool]) -> int | None:

@@ -45,6 +45,7 @@ _SUBCOMMANDS: Final = (
     "backup",
     "restore",
     "keys",
+    "projects",
     "openapi",
 )
 

@@ -12,6 +12,7 @@ from api.client.connection import Call, Connection, path_of
 from api.client.errors import ClientError, ServiceProblem
 from api.client.job_starts import JobStarts, document_of
 from api.client.jobs import Job
+from api.client.project import OwnProject
 from api.client.retries import Timeouts
 from api.client.stored_files import NetworkLike, StoredFiles, id_of
 from api.schemas.devices import DevicesAnswer, DevicesRequest
@@ -40,7 +41,7 @@ _JOBS: Final[Mapping[type, type[FitJobRequest] | type[ParetoJobRequest]]] = Mapp
 """Class of an answer -> request for the job that gives it, if the question takes longer than a request may."""
 
 
-class Client(StoredFiles, JobStarts):
+class Client(StoredFiles, JobStarts, OwnProject):
     """A bitbudget service, as a Python program uses it; several threads can use one client.
 
     Args:

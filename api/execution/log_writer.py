@@ -15,6 +15,7 @@ import sys
 NOTE = b"[earlier output was deleted]\n"
 """First line of a log from which output was deleted."""
 CHUNK_BYTES = 65_536
+_MODE = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
 
 
 def copy(source: int, path: str, max_bytes: int) -> None:
@@ -27,14 +28,36 @@ def copy(source: int, path: str, max_bytes: int) -> None:
         path: Path of the log, which is created if it does not exist.
         max_bytes: Largest size of the log in bytes, at least 2 * `CHUNK_BYTES`.
     """
-    log = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+    log = os.open(path, _MODE, 0o644)
     while content := os.read(source, CHUNK_BYTES):
         try:
-            if os.fstat(log).st_size + len(content) > max_bytes:
-                _keep_newest(log, max_bytes // 2)
-            os.write(log, content)
+            _write(log, content, max_bytes)
         except OSError:
             continue
+
+
+def append(path: str | os.PathLike[str], content: bytes, max_bytes: int) -> None:
+    """Append to a log file what has come as a whole; of a content that is too long, the end is kept.
+
+    Args:
+        path: Path of the log, which is created if it does not exist.
+        content: What is appended.
+        max_bytes: Largest size of the log in bytes.
+
+    Raises:
+        OSError: If the file cannot be written.
+    """
+    log = os.open(path, _MODE, 0o644)
+    try:
+        _write(log, content[-max_bytes // 2 :], max_bytes)
+    finally:
+        os.close(log)
+
+
+def _write(log: int, content: bytes, max_bytes: int) -> None:
+    if os.fstat(log).st_size + len(content) > max_bytes:
+        _keep_newest(log, max_bytes // 2)
+    os.write(log, content)
 
 
 def _keep_newest(log: int, kept_bytes: int) -> None:

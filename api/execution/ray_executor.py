@@ -30,6 +30,7 @@ from api.execution.executor import (
 )
 from api.execution.job_share import share_of
 from api.execution.log_tail import last_lines, last_lines_of
+from api.execution.log_writer import append
 from api.execution.ray_jobs import Command, RayJobs, Submission
 from api.execution.worker_command import (
     WORKER_ARGUMENTS,
@@ -138,9 +139,10 @@ class RayExecutor:
         )
 
     def last_output(self, attempt: Attempt) -> str:
-        """Return the last lines of the log of a job; if it has none, those that Ray has logged."""
-        if output := last_lines(JobDirectory.of(attempt.job_id, self._settings).log):
-            return output
+        """Return the last lines of the log of a job; where the nodes cannot write it, those that Ray has logged."""
+        own = last_lines(JobDirectory.of(attempt.job_id, self._settings).log)
+        if own and self._shares_files:
+            return own
         with contextlib.suppress(ExecutorUnavailable):
             return last_lines_of(self._jobs.logs(_handle(attempt)))
         return ""
@@ -175,7 +177,9 @@ class RayExecutor:
                 submission = self._jobs.find(each)
                 if submission is not None and not submission.has_ended:
                     continue
-                self._jobs.delete(each)
+                if submission is not None:
+                    self._keep_log(each)
+                    self._jobs.delete(each)
                 self._deletable.discard(each)
 
     def close(self) -> None:
@@ -193,6 +197,18 @@ class RayExecutor:
         self._jobs.close()
         self._store.close()
 
+    @property
+    def _shares_files(self) -> bool:
+        """Whether the nodes have the data directory of the service: without a store, they find the files there."""
+        return self._settings.store_url is None
+
+    def _keep_log(self, handle: Handle) -> None:
+        """Append what Ray has logged to the log of a job whose worker could not write it, because nothing is shared."""
+        log = JobDirectory.of(_attempt(handle).job_id, self._settings).log
+        if self._shares_files or not log.parent.is_dir():
+            return
+        append(log, self._jobs.logs(handle).encode(), self._settings.max_log_bytes)
+
     def _runs(self, handle: Handle) -> bool:
         submission = self._jobs.find(handle)
         return submission is not None and not submission.has_ended
@@ -201,8 +217,9 @@ class RayExecutor:
         python, settings = self._settings.ray_python, self._settings
         log = JobDirectory.of(attempt.job_id, settings).log
         share = share_of(settings, self._store.job_of_any_project(attempt.job_id))
+        logged = (python, "-m", "api.execution.logged_command", str(log), str(settings.max_log_bytes))
         line = [
-            *(python, "-m", "api.execution.logged_command", str(log), str(settings.max_log_bytes)),
+            *(logged if self._shares_files else ()),
             *(python, *self._worker_arguments, attempt.job_id),
             *worker_options(attempt, share),
             *options_elsewhere(settings),

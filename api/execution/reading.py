@@ -66,6 +66,7 @@ class Reads:
         known = await to_thread.run_sync(self._networks.known, upload, reading)
         if known is not None:
             return known, False
+        await to_thread.run_sync(self._networks.require_room, upload)
         request = UploadRequest(upload=upload, options=UploadOptions(upload.name, reading)).model_dump_json().encode()
         readable = (upload.path, *(each.path for each in upload.weights))
         answer = await self._workers.read_network(PARSE, request, readable)
@@ -74,6 +75,10 @@ class Reads:
             return self._networks.keep(upload, reading, ParsedUpload.model_validate_json(answer))
 
         return await to_thread.run_sync(keep)
+
+    def require_room_for_dataset(self, size_bytes: int) -> None:
+        """Refuse a dataset before it arrives if the quota of the project has no room for it (`QuotaExceeded`)."""
+        self._datasets.require_room(size_bytes)
 
     async def keep_dataset(self, upload: Upload) -> tuple[DatasetAnswer, bool]:
         """Read and store an uploaded dataset, unless the same content is stored already.
@@ -86,10 +91,12 @@ class Reads:
 
         Raises:
             DatasetError: If the file is not a valid dataset; it is not stored.
+            QuotaExceeded: If the quota of the project has no room for it; it is not stored.
         """
         known = await to_thread.run_sync(self._datasets.known, upload)
         if known is not None:
             return known, False
+        await to_thread.run_sync(self._datasets.require_room, upload.size_bytes)
         read = await self._read(
             self._file(upload.digest, upload.name, DatasetOrigin.UPLOADED, upload.path, upload.size_bytes)
         )

@@ -55,9 +55,14 @@ class WebhookDeliveries:
         store: The database.
         settings: Settings of the service, with the allowed networks and the time of an attempt.
         resolver: Function that resolves host names.
+
+    Attributes:
+        outcomes: Number of attempts of this service that have delivered, under "delivered", and that have not, under
+            "failed".
     """
 
     def __init__(self, store: Store, settings: Settings, resolver: Resolver = resolve) -> None:
+        self.outcomes = Counter({"delivered": 0, "failed": 0})
         self._store = store
         self._reach = Reach.of(settings.webhook_networks)
         self._seconds = settings.webhook_seconds
@@ -72,6 +77,11 @@ class WebhookDeliveries:
     def start(self) -> None:
         """Start the thread."""
         self._thread.start()
+
+    @property
+    def running(self) -> int:
+        """Number of attempts under way."""
+        return len(self._running)
 
     def stop(self) -> None:
         """End the thread; deliveries that do not end soon are made again by the next service."""
@@ -144,6 +154,7 @@ class WebhookDeliveries:
     def _settle(self, delivery: Delivery, webhook: Webhook, posted: Posted) -> None:
         """Store the outcome of an attempt with the time of the next one; disable a webhook that fails for long."""
         error = posted.outcome.error
+        self.outcomes["delivered" if error is None else "failed"] += 1
         retry_at = None if error is None or posted.is_gone else self._retry_at(delivery, posted.pause_seconds)
         if not self._store.end_attempt_of_any_project(delivery, posted.outcome, retry_at) or error is None:
             return

@@ -12,7 +12,7 @@ import argparse
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Final
 
 from api.errors import JOB_LIMIT, problem_of, problem_of_system
@@ -20,6 +20,7 @@ from api.execution.attempt_uploads import AttemptUploads
 from api.execution.executor import ALREADY_BEGUN
 from api.execution.heartbeat import Heartbeat
 from api.execution.job_record import JobRecord
+from api.execution.job_share import share_of
 from api.execution.observed_attempt import observed_attempt
 from api.execution.worker_command import settings_of_worker
 from api.execution.worker_limits import MEMORY_ADVICE, is_out_of_memory, limit_worker
@@ -49,6 +50,7 @@ from api.storage.saved_work import SavedWork
 from deploy.result_folder import REPORT_FILE
 from network.errors import BitbudgetError
 from qat.data.label_offset import with_label_offset
+from qat.fan_out import IN_ORDER, FanOut
 from qat.progress import Report
 
 _REPORTS: Final[dict[str, type[Answer]]] = {
@@ -134,14 +136,19 @@ def _run(store: Store, settings: Settings, job: Job, directory: AttemptDirectory
         return
     dataset = with_label_offset(Datasets(store, settings).load(request.dataset), request.label_offset)
     if isinstance(request, SensitivityJobRequest):
-        measuring = SensitivityJob(network=network, network_name=name, dataset=dataset, options=request.options())
-        run_sensitivity_job(measuring, directory.artifacts, report)
+        with _places(settings, job) as fan_out:
+            measuring = SensitivityJob(
+                network=network, network_name=name, dataset=dataset, options=request.options(), fan_out=fan_out
+            )
+            run_sensitivity_job(measuring, directory.artifacts, report)
         return
     if isinstance(request, ShrinkJobRequest):
-        shrinking = ShrinkJob(
-            network=network, network_name=name, request=request, dataset=dataset, options=request.training
-        )
-        run_shrink_job(shrinking, directory.artifacts, report=report, checkpoint_directory=directory.checkpoint)
+        with _places(settings, job) as fan_out:
+            shrinking = ShrinkJob(
+                network=network, network_name=name, request=request, dataset=dataset, options=request.training,
+                fan_out=fan_out,
+            )  # fmt: skip
+            run_shrink_job(shrinking, directory.artifacts, report=report, checkpoint_directory=directory.checkpoint)
         return
     training = MainJob(
         network=network,
@@ -152,6 +159,15 @@ def _run(store: Store, settings: Settings, job: Job, directory: AttemptDirectory
         is_known_to_fit=True,  # the service has checked it before it queued the job
     )
     run_main_job(training, directory.artifacts, report=report, checkpoint_directory=directory.checkpoint)
+
+
+def _places(settings: Settings, job: Job) -> AbstractContextManager[FanOut]:
+    """Return where the independent parts of a job are computed: on the cluster that runs this worker, or here."""
+    if settings.executor != "ray":
+        return nullcontext(IN_ORDER)
+    from api.execution.ray_fan_out import on_cluster
+
+    return on_cluster(share_of(settings, job))
 
 
 def _succeed(record: JobRecord, job: Job, directory: AttemptDirectory, uploads: AttemptUploads | None) -> None:

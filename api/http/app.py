@@ -22,6 +22,7 @@ from api.http.handlers import (
     networks,
     partial_uploads,
     pipeline,
+    project,
     webhooks,
 )
 from api.http.head_requests import HeadRequests
@@ -116,6 +117,7 @@ def _described(settings: Settings, **options: Any) -> FastAPI:
         artifacts,
         pipeline,
         webhooks,
+        project,
         about,
     ):
         app.include_router(module.router)

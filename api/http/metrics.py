@@ -18,6 +18,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
 from api.execution.scheduler import Scheduler
+from api.execution.webhook_deliveries import WebhookDeliveries
 from api.execution.workers import Workers
 from api.http.event_feed import EventFeed
 from api.version import version
@@ -36,9 +37,17 @@ class Metrics:
         answered: Number of questions whose answer was kept, under True, and of those that were solved, under False.
         scheduler: Scheduler of the jobs.
         events: Events of jobs for open streams.
+        deliveries: Deliveries to webhooks.
     """
 
-    def __init__(self, workers: Workers, answered: Mapping[bool, int], scheduler: Scheduler, events: EventFeed) -> None:
+    def __init__(
+        self,
+        workers: Workers,
+        answered: Mapping[bool, int],
+        scheduler: Scheduler,
+        events: EventFeed,
+        deliveries: WebhookDeliveries,
+    ) -> None:
         self._registry = CollectorRegistry()
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self._registry)
@@ -55,7 +64,7 @@ class Metrics:
             buckets=_BUCKETS,
             registry=self._registry,
         )
-        self._registry.register(_OfParts(workers, answered, scheduler, events))
+        self._registry.register(_OfParts(workers, answered, scheduler, events, deliveries))
 
     def count_request(self, operation: str, status: int, seconds: float) -> None:
         """Count a request that has ended.
@@ -76,7 +85,15 @@ class Metrics:
 class _OfParts(Collector):
     """Collector of the numbers that parts of the service know; it computes nothing and reads no database."""
 
-    def __init__(self, workers: Workers, answered: Mapping[bool, int], scheduler: Scheduler, events: EventFeed) -> None:
+    def __init__(
+        self,
+        workers: Workers,
+        answered: Mapping[bool, int],
+        scheduler: Scheduler,
+        events: EventFeed,
+        deliveries: WebhookDeliveries,
+    ) -> None:
+        self._deliveries = deliveries
         self._events = events
         self._workers = workers
         self._answered = answered
@@ -113,6 +130,15 @@ class _OfParts(Collector):
             kept.add_metric([str(is_kept).lower()], count)
         yield kept
         yield GaugeMetricFamily("bitbudget_streams", "Open streams of events of jobs.", self._events.streams)
+        attempts = CounterMetricFamily(
+            "bitbudget_webhook_attempts", "Attempts to deliver an event to a webhook, by outcome.", labels=["outcome"]
+        )
+        for outcome, count in self._deliveries.outcomes.items():
+            attempts.add_metric([outcome], count)
+        yield attempts
+        yield GaugeMetricFamily(
+            "bitbudget_webhook_attempts_running", "Attempts under way to deliver an event.", self._deliveries.running
+        )
         jobs = GaugeMetricFamily("bitbudget_jobs", "Jobs of the database in each state.", labels=["state"])
         for state, number in self._scheduler.counts.items():
             jobs.add_metric([state], number)

@@ -34,8 +34,8 @@ def complete(document: dict[str, Any]) -> None:
     requests from those of answers; then types, headers and the description of the service itself are completed.
     """
     schemas = document["components"]["schemas"]
-    described: list[type[BaseModel]] = [Problem, *EVENTS.values()]
-    for each in described:
+    models: tuple[type[BaseModel], ...] = (Problem, *EVENTS.values())
+    for each in models:
         schema = each.model_json_schema(ref_template=f"{REFERENCE}{{model}}", mode="serialization")
         schemas |= schema.pop("$defs", {})
         schemas[each.__name__] = schema

@@ -86,6 +86,7 @@ class ResumableUploads:
         Raises:
             TooLarge: If the file is larger than a dataset may be.
             Busy: If the project has too many uploads that have not ended.
+            QuotaExceeded: If the quota of the project has no room for the file now.
         """
         limit_bytes = self._settings.max_dataset_bytes
         if length_bytes > limit_bytes:
@@ -94,6 +95,7 @@ class ResumableUploads:
             )
 
         def create() -> PartialUpload:
+            self._reads.require_room_for_dataset(length_bytes)
             self._kept.delete_expired()
             if self._kept.count(self._project) >= MAX_OPEN_UPLOADS:
                 raise Busy(

@@ -12,6 +12,7 @@ from api.execution.deleting import DeletionThread
 from api.execution.executors import make_executor
 from api.execution.job_creation import JobCreation
 from api.execution.reading import Reads
+from api.execution.retention import Retention
 from api.execution.scheduler import Scheduler
 from api.execution.solving import Solves
 from api.execution.tracing import Tracing
@@ -110,9 +111,11 @@ class Service:
         if objects is not None:
             delete_left(store, settings)
         workers = Workers(settings, tracing)
-        scheduler = Scheduler(store, settings, make_executor(settings))
-        events = EventFeed(store)
         answers = AnswerCache(settings.answers_directory, settings.max_answers_bytes)
+        retention = Retention(store, settings, answers)
+        scheduler = Scheduler(store, settings, make_executor(settings), housekeeping=retention.step)
+        deliveries = WebhookDeliveries(store, settings)
+        events = EventFeed(store)
         answered = Counter({True: 0, False: 0})
         partial_uploads = PartialUploads(settings.partial_directory, settings.upload_hours * 3600)
         partial_uploads.delete_expired()
@@ -121,9 +124,9 @@ class Service:
             store=store,
             workers=workers,
             scheduler=scheduler,
-            deliveries=WebhookDeliveries(store, settings),
+            deliveries=deliveries,
             events=events,
-            metrics=Metrics(workers, answered, scheduler, events),
+            metrics=Metrics(workers, answered, scheduler, events, deliveries),
             tracing=tracing,
             answers=answers,
             answered=answered,

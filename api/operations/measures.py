@@ -18,6 +18,7 @@ from network.network import Network
 from network.sensitivity.from_weights import weight_sensitivity
 from network.sensitivity.table import SensitivityTable
 from qat.data.dataset import Dataset
+from qat.fan_out import IN_ORDER, FanOut
 from qat.options.sensitivity import Measure, SensitivityOptions
 from qat.options.task import TaskKind
 from qat.progress import Report
@@ -94,7 +95,12 @@ class MeasureChoice:
         return self.given if isinstance(self.given, SensitivityTable) else None
 
     def table_with_samples(
-        self, network: Network, dataset: Dataset, report: Report, task: TaskKind | None = None
+        self,
+        network: Network,
+        dataset: Dataset,
+        report: Report,
+        task: TaskKind | None = None,
+        fan_out: FanOut = IN_ORDER,
     ) -> SensitivityTable | None:
         """Return the sensitivity table if there are samples; by default, the best measure computes it.
 
@@ -103,6 +109,7 @@ class MeasureChoice:
             dataset: The samples.
             report: Callback that receives the progress.
             task: What the network is for; None chooses the task by the dataset and the network.
+            fan_out: Places that measure groups of tensors at the same time.
 
         Raises:
             InvalidNetwork, DatasetError, TrainingError: If the table cannot be measured.
@@ -111,10 +118,16 @@ class MeasureChoice:
         if measure is None:
             return self.table_without_samples(network)
         options = SensitivityOptions(measure=measure, scheme=self.scheme, task=task)
-        return measured_table(network, dataset, options, report)
+        return measured_table(network, dataset, options, report, fan_out)
 
 
-def measured_table(network: Network, dataset: Dataset, options: SensitivityOptions, report: Report) -> SensitivityTable:
+def measured_table(
+    network: Network,
+    dataset: Dataset,
+    options: SensitivityOptions,
+    report: Report,
+    fan_out: FanOut = IN_ORDER,
+) -> SensitivityTable:
     """Measure a network's sensitivity table on the training set of a dataset; this loads torch.
 
     Args:
@@ -122,6 +135,7 @@ def measured_table(network: Network, dataset: Dataset, options: SensitivityOptio
         dataset: The samples.
         options: The measure, and how many samples it uses.
         report: Callback that receives the progress.
+        fan_out: Places that measure groups of tensors at the same time.
 
     Raises:
         DatasetError: If the measure needs labels and there are none, or a sample cannot be read.
@@ -134,4 +148,6 @@ def measured_table(network: Network, dataset: Dataset, options: SensitivityOptio
     dataset = fitted(dataset, network)
     task = choose_task(network, dataset, options.task)
     scaled = with_feature_scales(network, dataset.train_x)
-    return measure_sensitivity(scaled, dataset.train_x, dataset.train_y, options, task=task, report=report)
+    return measure_sensitivity(
+        scaled, dataset.train_x, dataset.train_y, options, task=task, report=report, fan_out=fan_out
+    )

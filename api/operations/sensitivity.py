@@ -20,6 +20,7 @@ from network.network import Network
 from network.sensitivity.table import SensitivityTable, rows_as_json, schemes_as_json, sensitivity_to_json
 from qat.data.checks import check_dataset
 from qat.data.dataset import Dataset
+from qat.fan_out import IN_ORDER, FanOut
 from qat.options.sensitivity import SensitivityOptions
 from qat.progress import Progress, Report
 
@@ -33,12 +34,14 @@ class SensitivityJob:
         network_name: Identifier and name of the network in the report.
         dataset: The samples; the training set is used.
         options: How the sensitivities are measured.
+        fan_out: Places that measure groups of tensors at the same time.
     """
 
     network: Network
     network_name: NetworkName
     dataset: Dataset
     options: SensitivityOptions
+    fan_out: FanOut = IN_ORDER
 
 
 def measure(job: SensitivityJob, report: Report) -> tuple[SensitivityReport, SensitivityTable]:
@@ -62,7 +65,7 @@ def measure(job: SensitivityJob, report: Report) -> tuple[SensitivityReport, Sen
     wait_without_spinning()
     started = time.monotonic()
     warnings = _dataset_warnings(job)
-    table = measured_table(job.network, job.dataset, job.options, _with_warnings(report, warnings))
+    table = measured_table(job.network, job.dataset, job.options, _with_warnings(report, warnings), job.fan_out)
     return (
         SensitivityReport(
             network=job.network_name,

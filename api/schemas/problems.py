@@ -38,6 +38,12 @@ class Problem(BaseModel):
     certificate: CertificateAnswer | None = Field(
         default=None, description="proof that nothing fits; only in problems of the type does-not-fit"
     )
+    used_bytes: int | None = Field(
+        default=None, ge=0, description="bytes that the project has stored; only in problems of the type quota-exceeded"
+    )
+    allowed_bytes: int | None = Field(
+        default=None, ge=0, description="bytes that the project may store; only in problems of the type quota-exceeded"
+    )
 
     def document(self) -> dict[str, Any]:
         """Return an HTTP problem document as a JSON object, without the members that have no value."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Final
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, Field
 
 from api.schemas.answer import Answer, Count
 from api.schemas.job_state import JobState
 from api.schemas.problems import HttpStatus
+from network.options import Options
 
 MAX_URL_LENGTH: Final = 2048
 PING: Final = "webhook.ping"
@@ -47,10 +48,8 @@ class DeliveryState(StrEnum):
     FAILED = "failed"
 
 
-class WebhookRequest(BaseModel):
+class WebhookRequest(Options):
     """Request for a webhook."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     url: str = Field(
         min_length=1,

@@ -23,6 +23,7 @@ from api.services.stored_content import damage_of
 from api.settings import MAX_DATASET_EXPANSION, Settings
 from api.storage.blobs import is_digest
 from api.storage.database import Store
+from api.storage.database.quotas import Limits, QuotaExceeded
 from api.storage.derived_files import DerivedFiles
 from api.storage.disk_space import DiskReserve
 from api.storage.objects.errors import DamagedObject
@@ -62,6 +63,7 @@ class Datasets:
 
     def __init__(self, store: Store, settings: Settings) -> None:
         self._store = store
+        self._limits = Limits.of(settings)
         self._reserve = DiskReserve(settings)
         self._blobs = blobs_of(store, settings, settings.datasets_directory, FILE_SUFFIX)
         self._sketches = DerivedFiles(settings.derived_directory_of(store.project))
@@ -78,7 +80,19 @@ class Datasets:
             if known is None:
                 return None
             self._blobs.keep(upload.digest, upload.path)
+            self._store.note_file_use(KIND, upload.digest)
         return DatasetAnswer.model_validate(known.summary)
+
+    def require_room(self, size_bytes: int) -> None:
+        """Refuse a new upload at once if the quota of the project has no room for it.
+
+        Args:
+            size_bytes: Size of the file, in bytes.
+
+        Raises:
+            QuotaExceeded: If it has none.
+        """
+        self._store.require_room(size_bytes, self._limits)
 
     def keep(self, upload: Upload, answer: DatasetAnswer, sketch: bytes | None) -> tuple[DatasetAnswer, bool]:
         """Store an uploaded dataset that was read, unless the same content is stored already.
@@ -90,6 +104,9 @@ class Datasets:
 
         Returns:
             The description of the dataset, and whether the dataset is new.
+
+        Raises:
+            QuotaExceeded: If the quota of the project has no room for the dataset, which is not stored.
         """
         # The process that reads untrusted files describes the dataset; what identifies the file is known here.
         identity = {"id": upload.digest, "size_bytes": upload.size_bytes, "name": upload.name}
@@ -97,16 +114,20 @@ class Datasets:
         with self._blobs.locked(upload.digest):
             self._blobs.keep(upload.digest, upload.path)
             self.keep_sketch(upload.digest, sketch)
-            is_new = self._store.add_file(
-                KeptFile(
-                    kind=KIND,
-                    id=upload.digest,
-                    name=upload.name,
-                    size_bytes=upload.size_bytes,
-                    created_at=datetime.now(UTC).timestamp(),
-                    summary=answer.model_dump(mode="json"),
-                )
+            record = KeptFile(
+                kind=KIND,
+                id=upload.digest,
+                name=upload.name,
+                size_bytes=upload.size_bytes,
+                created_at=datetime.now(UTC).timestamp(),
+                summary=answer.model_dump(mode="json"),
             )
+            try:
+                is_new = self._store.add_file(record, self._limits)
+            except QuotaExceeded:
+                if not self._store.has_file_in_any_project(KIND, upload.digest):
+                    self._blobs.delete(upload.digest)
+                raise
         return (answer, True) if is_new else (self.kept(upload.digest), False)
 
     def kept(self, dataset_id: str) -> DatasetAnswer:
@@ -183,11 +204,12 @@ class Datasets:
             with contextlib.suppress(OSError):
                 self._sketches.write(_OF_DIGITS if dataset_id == DIGITS else dataset_id, _SKETCH_FILE, sketch)
 
-    def delete(self, dataset_id: str) -> None:
+    def delete(self, dataset_id: str, unused_since: float | None = None) -> None:
         """Delete an uploaded dataset; raise an error if an unfinished job uses the dataset.
 
         Args:
             dataset_id: SHA-256 of the file, in hexadecimal.
+            unused_since: Unix time in seconds; a dataset that was used later counts as in use. None: it does not.
 
         Raises:
             NotFound: If the dataset does not exist.
@@ -201,7 +223,7 @@ class Datasets:
             )
         self._file(dataset_id)
         with self._blobs.locked(dataset_id):
-            if not self._reserve.with_room(lambda: self._store.delete_file(KIND, dataset_id)):
+            if not self._reserve.with_room(lambda: self._store.delete_file(KIND, dataset_id, unused_since)):
                 raise InUse(
                     f"an unfinished job uses the dataset '{dataset_id}'; cancel the job, or wait until it has finished"
                 )

@@ -10,6 +10,7 @@ from api.schemas.job_state import JobState
 from api.schemas.jobs import QuestionJobRequest, request_of
 from api.settings import Settings
 from api.storage.database import Store
+from api.storage.database.quotas import Limits
 from api.storage.job_files import JobFiles
 from api.storage.records import Job
 
@@ -35,6 +36,7 @@ def retry(store: Store, settings: Settings, job: Job) -> bool:
         JobFinished: If the job has succeeded.
         JobNotFinished: If the job is being cancelled.
         NotFound: If the network or the dataset of the job was deleted.
+        QueueLimit: If as many jobs of the project wait as may.
         StoreUnavailable: If the checkpoint must be deleted, and the store does not answer.
     """
     if job.state is JobState.SUCCEEDED:
@@ -47,8 +49,8 @@ def retry(store: Store, settings: Settings, job: Job) -> bool:
     if job.error is not None and job.error.get("type") == TRAINING_FAILED.type:
         JobFiles(job.id, settings).clear_results_now(job.attempt)
     return store.change_job(
-        job.id, _RETRIED, of_attempt=job.attempt, state=JobState.QUEUED, crashes=0, error=None, progress=None,
-        started_at=None, retries=job.retries + 1,
+        job.id, _RETRIED, of_attempt=job.attempt, defaults=Limits.of(settings), state=JobState.QUEUED, crashes=0,
+        error=None, progress=None, started_at=None, retries=job.retries + 1,
     )  # fmt: skip
 
 

@@ -27,6 +27,7 @@ from api.services.measured_tables import MeasuredTables
 from api.services.stored_results import present_result
 from api.settings import Settings
 from api.storage.database import Store
+from api.storage.database.quotas import Limits
 from api.storage.disk_space import DiskReserve
 from api.storage.job_files import JobFiles
 from api.storage.objects.errors import DamagedObject, ObjectMissing
@@ -51,6 +52,7 @@ class Jobs:
         self._changed = changed
         self._reserve = DiskReserve(settings)
         self._measured = MeasuredTables(store)
+        self._limits = Limits.of(settings)
 
     def prepared(
         self, request: AnyJobRequest, idempotency_key: str | None
@@ -95,11 +97,13 @@ class Jobs:
 
         Raises:
             KeyReused: If the faster request was different.
+            QuotaExceeded: If the project has used all bytes that it may have.
+            QueueLimit: If as many jobs of the project wait as may.
         """
         document = request.model_dump(mode="json")
         job_id = uuid.uuid4().hex
         origin = {"request_id": REQUEST_ID.get(), "traceparent": traceparent}
-        if not self._store.add_job(job_id, document, idempotency_key, **origin):
+        if not self._store.add_job(job_id, document, idempotency_key, defaults=self._limits, **origin):
             _, known = self.prepared(request, idempotency_key)
             return self.add(request, idempotency_key, traceparent) if known is None else known
         self._changed()
@@ -178,23 +182,25 @@ class Jobs:
             NotFound: If the job does not exist, or its network or dataset was deleted.
             JobFinished: If the job has succeeded.
             JobNotFinished: If the job is being cancelled.
+            QueueLimit: If as many jobs of the project wait as may.
         """
         if retry(self._store, self._settings, self._job(job_id)):
             self._changed()
         return self.job(job_id)
 
-    def delete(self, job_id: str) -> None:
+    def delete(self, job_id: str, unused_since: float | None = None) -> None:
         """Delete a finished job and its files.
 
         Args:
             job_id: Identifier of the job.
+            unused_since: Unix time in seconds; a job that was used later counts as unfinished. None: it does not.
 
         Raises:
             NotFound: If the job does not exist.
             JobNotFinished: If the job has not finished.
         """
         job = self._job(job_id)
-        if not self._reserve.with_room(lambda: self._store.delete_job(job_id)):
+        if not self._reserve.with_room(lambda: self._store.delete_job(job_id, unused_since)):
             raise JobNotFinished(f"job {job_id} is {job.state} and cannot be deleted; cancel the job first")
         JobFiles(job_id, self._settings).delete()
 
@@ -229,6 +235,7 @@ class Jobs:
         artifacts = self.artifacts(job_id)
         for artifact in artifacts:
             if artifact.name == name:
+                self._store.note_job_use(self._job(job_id))
                 return artifact
         raise NotFound(
             f"job {job_id} has no artifact {name[:80]!r}; its artifacts: {', '.join(each.name for each in artifacts)}"

@@ -55,6 +55,7 @@ class MeasuredTables:
                 f"job {job_id} measures the sensitivities of another network, {job.request['network_id']}; "
                 "create a job for this network with POST /v1/networks/ID/sensitivity"
             )
+        self._store.note_job_use(job)
         if job.state in UNFINISHED:
             raise JobNotFinished(
                 f"job {job_id} is {job.state} and has no sensitivities yet; wait until it has succeeded"

@@ -7,20 +7,11 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Final
 
 from api.errors import InUse, NotFound
-from api.schemas.fit import HostStepsAnswer
-from api.schemas.networks import (
-    InputAnswer,
-    LayerAnswer,
-    NetworkAnswer,
-    NetworkSummary,
-    ReadingOptionsAnswer,
-    TensorAnswer,
-    WeightFileAnswer,
-)
+from api.schemas.networks import NetworkAnswer, NetworkSummary
+from api.services.network_descriptions import describe_network, weight_files_of
 from api.services.network_files import NetworkFiles, read_files
 from api.services.network_structures import NetworkStructures
 from api.services.stored_content import damage_of
@@ -28,6 +19,7 @@ from api.services.upload_parsing import ParsedUpload, UploadedWeights, UploadOpt
 from api.settings import Settings
 from api.storage.blobs import is_digest
 from api.storage.database import Store
+from api.storage.database.quotas import Limits, QuotaExceeded
 from api.storage.derived_files import DerivedFiles
 from api.storage.disk_space import DiskReserve
 from api.storage.objects.errors import DamagedObject
@@ -36,9 +28,7 @@ from api.storage.records import KeptFile
 from api.storage.uploads import Upload
 from network.declared_input import DeclaredInput
 from network.errors import InvalidNetwork, UnreadableFile
-from network.joined_samples import joined_dims
 from network.json_reading.description import write_json
-from network.layers import WeightLayer
 from network.network import Network
 from network.reading import read_network
 from network.reading_options import ReadingOptions
@@ -64,7 +54,7 @@ def parse_upload(upload: Upload, options: UploadOptions) -> ParsedUpload:
     network = read_network(upload.path.read_bytes(), options.name, weights, options.reading)
     weights.refuse_unused()
     parsed = ParsedUpload(
-        answer=_describe(network, upload, options.reading), structure=write_json(network, with_weights=False)
+        answer=describe_network(network, upload, options.reading), structure=write_json(network, with_weights=False)
     )
     described_bytes = len(parsed.model_dump_json())
     if described_bytes > MAX_DESCRIPTION_BYTES:
@@ -85,6 +75,7 @@ class Networks:
 
     def __init__(self, store: Store, settings: Settings) -> None:
         self._store = store
+        self._limits = Limits.of(settings)
         self._reserve = DiskReserve(settings)
         self._blobs = blobs_of(store, settings, settings.networks_directory)
         self.structures = NetworkStructures(DerivedFiles(settings.derived_directory_of(store.project)))
@@ -98,7 +89,12 @@ class Networks:
                 return None
             # A fault of the disk may have damaged what was stored.
             self._blobs.keep(network_id, upload.path, {each.digest: each.path for each in upload.weights})
+            self._store.note_file_use(KIND, network_id)
         return NetworkAnswer.model_validate(known.summary)
+
+    def require_room(self, upload: Upload) -> None:
+        """Refuse a new upload at once if the quota of the project has no room for it (`QuotaExceeded`)."""
+        self._store.require_room(upload.size_bytes, self._limits)
 
     def keep(self, upload: Upload, options: ReadingOptions, parsed: ParsedUpload) -> tuple[NetworkAnswer, bool]:
         """Store an uploaded network that was parsed, unless the same upload with the same options is stored already.
@@ -110,24 +106,31 @@ class Networks:
 
         Returns:
             The description of the network, and whether the network is new.
+
+        Raises:
+            QuotaExceeded: If the quota of the project has no room for the network, which is not stored.
         """
         network_id = options.identity(upload.digest)
         # The process that reads untrusted files describes the network; what identifies the files is known here.
-        identity = {"id": network_id, "size_bytes": upload.size_bytes, "weight_files": _weight_files(upload)}
+        identity = {"id": network_id, "size_bytes": upload.size_bytes, "weight_files": weight_files_of(upload)}
         answer = parsed.answer.model_copy(update=identity)
         with self._blobs.locked(network_id):
             self._blobs.keep(network_id, upload.path, {each.digest: each.path for each in upload.weights})
             self.structures.keep(network_id, parsed.structure)
-            is_new = self._store.add_file(
-                KeptFile(
-                    kind=KIND,
-                    id=network_id,
-                    name=upload.name,
-                    size_bytes=upload.size_bytes,
-                    created_at=answer.created_at.timestamp(),
-                    summary=answer.model_dump(mode="json"),
-                )
+            record = KeptFile(
+                kind=KIND,
+                id=network_id,
+                name=upload.name,
+                size_bytes=upload.size_bytes,
+                created_at=answer.created_at.timestamp(),
+                summary=answer.model_dump(mode="json"),
             )
+            try:
+                is_new = self._store.add_file(record, self._limits)
+            except QuotaExceeded:
+                if not self._store.has_file_in_any_project(KIND, network_id):
+                    self._blobs.delete(network_id)
+                raise
         return (answer, True) if is_new else (self.describe(network_id), False)
 
     def describe(self, network_id: str) -> NetworkAnswer:
@@ -155,8 +158,12 @@ class Networks:
         last = files[limit - 1] if len(files) > limit else None
         return page, None if last is None else (last.created_at, last.id)
 
-    def delete(self, network_id: str) -> None:
+    def delete(self, network_id: str, unused_since: float | None = None) -> None:
         """Delete an uploaded network; raise an error if an unfinished job uses the network.
+
+        Args:
+            network_id: Identifier of the network.
+            unused_since: Unix time in seconds; a network that was used later counts as in use. None: it does not.
 
         Raises:
             NotFound: If the network does not exist.
@@ -164,7 +171,7 @@ class Networks:
         """
         self._file(network_id)
         with self._blobs.locked(network_id):
-            if not self._reserve.with_room(lambda: self._store.delete_file(KIND, network_id)):
+            if not self._reserve.with_room(lambda: self._store.delete_file(KIND, network_id, unused_since)):
                 raise InUse(
                     f"an unfinished job uses the network {network_id}; cancel the job, or wait until it has finished"
                 )
@@ -182,8 +189,8 @@ class Networks:
             raise _not_found(network_id)
 
     def exists(self, network_id: str) -> bool:
-        """Return whether a network exists, without reading its description."""
-        return is_digest(network_id) and self._store.has_file(KIND, network_id)
+        """Return whether a network exists, and note that it is used; its description is not read."""
+        return is_digest(network_id) and self._store.note_file_use(KIND, network_id)
 
     def files(self, network_id: str, holds: ExitStack, *, is_checked: bool = False) -> NetworkFiles:
         """Return the files of an uploaded network on the local disk, and the options with which it is read.
@@ -240,56 +247,3 @@ def _options_of(answer: NetworkAnswer) -> ReadingOptions:
     shapes, outputs = (given.input_shape, given.output) if given else ((), ())
     declared = DeclaredInput.of(answer.input_mean, answer.input_scale)
     return replace(ReadingOptions.of_texts(shapes, outputs), declared=declared)
-
-
-def _describe(network: Network, upload: Upload, options: ReadingOptions) -> NetworkAnswer:
-    input_shapes, outputs = options.texts()
-    return NetworkAnswer(
-        id=upload.digest,
-        name=network.name,
-        size_bytes=upload.size_bytes,
-        created_at=datetime.now(UTC),
-        parameters=sum(_parameters(network, layer) for layer in network.weight_layers),
-        has_weights=network.has_weights,
-        sample_shape=list(joined_dims(network.inputs)),
-        input_mean=list(options.declared.mean),
-        input_scale=list(options.declared.scale),
-        input=network.input_names[0],
-        inputs=[InputAnswer(name=each.name, sample_shape=list(each.format.dims)) for each in network.inputs],
-        outputs=list(network.outputs),
-        layers=[
-            LayerAnswer(
-                name=layer.name,
-                kind=layer.kind,
-                inputs=list(layer.inputs),
-                output=layer.output,
-                weight_shape=list(layer.weight_shape(network.input_shapes(layer)))
-                if isinstance(layer, WeightLayer)
-                else None,
-            )
-            for layer in network.layers
-        ],
-        tensors=[
-            TensorAnswer(name=name, shape=[shape.channels, shape.height, shape.width])
-            for name, shape in network.shapes.items()
-        ],
-        reading_options=None
-        if options.is_empty
-        else ReadingOptionsAnswer(input_shape=list(input_shapes), output=list(outputs)),
-        host_steps=[HostStepsAnswer.model_validate(steps) for steps in network.host_steps],
-        weight_files=_weight_files(upload),
-    )
-
-
-def _weight_files(upload: Upload) -> list[WeightFileAnswer]:
-    return [
-        WeightFileAnswer(name=each.name, size_bytes=each.size_bytes, sha256=each.digest)
-        for each in sorted(upload.weights, key=lambda each: each.name)
-    ]
-
-
-def _parameters(network: Network, layer: WeightLayer) -> int:
-    biases = 0 if layer.bias is None else layer.output_channels
-    scales = 0 if layer.batch_norm is None else 2 * layer.output_channels
-    weights = network.weight_elements(layer) if network.weight_owners.stores(layer.name) else 0
-    return weights + biases + scales

@@ -13,8 +13,8 @@ The float network is computed once per batch. For each tensor, only the layers t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Container, Mapping, Sequence
+from typing import Any, Literal
 
 import numpy.typing as npt
 import torch
@@ -29,6 +29,9 @@ from qat.sensitivity.errors import TensorErrors
 from qat.sensitivity.sums import Sums
 from qat.tasks.task_objectives import TaskObjectives
 
+MeasuredTensor = tuple[Literal["weights", "activations"], str]
+"""Tensor whose sensitivity is measured: the weights of a layer by its name, or an activation tensor by its name."""
+
 
 class Divergence:
     """Sensitivity of each tensor by measured Kullback-Leibler divergence of the network's output, accumulated over
@@ -37,10 +40,13 @@ class Divergence:
     Args:
         errors: Quantization errors of the network's tensors.
         objectives: Objectives of the task.
+        tensors: The tensors that are measured; None for all.
     """
 
-    def __init__(self, errors: TensorErrors, objectives: TaskObjectives) -> None:
-        self._errors, self._objectives = errors, objectives
+    def __init__(
+        self, errors: TensorErrors, objectives: TaskObjectives, tensors: Container[MeasuredTensor] | None = None
+    ) -> None:
+        self._errors, self._objectives, self._tensors = errors, objectives, tensors
         self._sums = Sums(errors.weights)
 
     @torch.inference_mode()
@@ -56,13 +62,18 @@ class Divergence:
         network = errors.network
         batch_tensors = _BatchTensors(errors, self._objectives, batch)
         for name in network.input_names:
-            sums.activations.add(name, batch_tensors.divergences(0, name, batch_tensors.quantized(name)))
+            if self._measures("activations", name):
+                sums.activations.add(name, batch_tensors.divergences(0, name, batch_tensors.quantized(name)))
         for index, layer in enumerate(network.layers):
             if isinstance(layer, WeightLayer) and network.weight_owners.stores(layer.name):
-                for scheme in errors.weights:
+                for scheme in errors.weights if self._measures("weights", layer.name) else ():
                     sums.weights[scheme].add(layer.name, self._of_weights(batch_tensors, index, layer, scheme))
-            changed = batch_tensors.quantized(layer.output)
-            sums.activations.add(layer.output, batch_tensors.divergences(index + 1, layer.output, changed))
+            if self._measures("activations", layer.output):
+                changed = batch_tensors.quantized(layer.output)
+                sums.activations.add(layer.output, batch_tensors.divergences(index + 1, layer.output, changed))
+
+    def _measures(self, kind: Literal["weights", "activations"], name: str) -> bool:
+        return self._tensors is None or (kind, name) in self._tensors
 
     def _of_weights(
         self, batch_tensors: _BatchTensors, index: int, layer: WeightLayer, scheme: WeightScheme

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -13,15 +13,17 @@ from network.errors import DatasetError
 from network.network import Network
 from network.sensitivity.table import SensitivityTable
 from qat.data.dataset import Dataset, NoSamples, Samples, SampleSource, TargetSource
+from qat.fan_out import IN_ORDER, FanOut
 from qat.float_network import FloatNetwork
 from qat.options.sensitivity import Measure, SensitivityOptions
 from qat.options.task import TaskKind
 from qat.prepare import float_module
-from qat.progress import Report, silent
-from qat.sensitivity.divergence import Divergence
+from qat.progress import Progress, Report, silent
+from qat.sensitivity.divergence import Divergence, MeasuredTensor
 from qat.sensitivity.errors import RANGE_SAMPLES, TensorErrors, tensor_errors
 from qat.sensitivity.fisher import FisherInformation
 from qat.sensitivity.hessian import HessianTraces
+from qat.sensitivity.parts import Measurement, divided, joined
 from qat.sensitivity.sums import Sums
 from qat.tasks.choice import Task, choose_task, targets_of
 from qat.tasks.task_objectives import DEVIATION_SAMPLES, TaskObjectives, objectives_of
@@ -52,6 +54,7 @@ def measure_sensitivity(
     *,
     task: Task | None = None,
     report: Report = silent,
+    fan_out: FanOut = IN_ORDER,
 ) -> SensitivityTable:
     """Estimate, for each tensor and number of bits, how much the task's loss rises when only this tensor is quantized.
 
@@ -62,6 +65,8 @@ def measure_sensitivity(
         options: How sensitivities are measured.
         task: The task; None chooses it by the targets and the outputs.
         report: Callback that receives the progress, about twice a second.
+        fan_out: Places that measure groups of tensors at the same time, for the measure 'measured'. The table is that
+            of one process.
 
     Raises:
         DatasetError: If there are no samples, if the measure needs targets and there are none, or if the targets do not
@@ -80,20 +85,49 @@ def measure_sensitivity(
     if options.measure is Measure.HESSIAN and task.learned_from is LabelSource.FLOAT_NETWORK:
         raise DatasetError(f"the dataset has no labels, and '{options.measure}' needs them; choose '{Measure.FISHER}'")
     taken, taken_targets = samples[chosen], targets_of(task, network, samples, targets)[chosen]
-    batches = list(_batches(network, len(taken)))
+    measurement = Measurement(network, taken, taken_targets, options, task)
+    return _sums(measurement, report, fan_out).table(str(options.measure), network, len(taken))
+
+
+def _sums(measurement: Measurement, report: Report, fan_out: FanOut) -> Sums:
+    if measurement.options.measure is not Measure.MEASURED or fan_out.width == 1:
+        return measured_part(measurement, None, report)
+    parts = divided(measurement.network, fan_out.width)
+
+    def first_alone(number: int, progress: Progress) -> None:
+        if number == 0:  # all parts take about the same time
+            report(progress)
+
+    measured = dict(fan_out.map(measured_part, measurement, parts, first_alone))
+    return joined([measured[number] for number in range(len(parts))])
+
+
+def measured_part(measurement: Measurement, part: Container[MeasuredTensor] | None, report: Report) -> Sums:
+    """Return the sums of the sensitivities of some tensors of a network.
+
+    Args:
+        measurement: What is measured.
+        part: The tensors, for the measure 'measured'; None for all.
+        report: Callback that receives the progress.
+
+    Raises:
+        TrainingError: If an activation is not finite on the samples.
+    """
+    network, samples, options = measurement.network, measurement.samples, measurement.options
+    batches = list(_batches(network, len(samples)))
     cost = _cost(network, options)
-    reporter = Reporter(report, 0, len(taken) * cost + min(len(taken), RANGE_SAMPLES) * 2.0)
+    reporter = Reporter(report, 0, len(samples) * cost + min(len(samples), RANGE_SAMPLES) * 2.0)
     reporter.begin("measuring activation ranges", epoch=None, steps=1, cost=2.0)
     float_network = float_module(network)
-    errors = tensor_errors(float_network, taken, options.schemes)
-    reporter.advance(min(len(taken), RANGE_SAMPLES))
-    objectives = _objectives(network, task, float_network, taken, taken_targets)
+    errors = tensor_errors(float_network, samples, options.schemes)
+    reporter.advance(min(len(samples), RANGE_SAMPLES))
+    objectives = _objectives(network, measurement.task, float_network, samples, measurement.targets)
     reporter.begin(f"measuring sensitivity ({options.measure})", epoch=None, steps=len(batches), cost=cost)
-    measure = _measure(errors, objectives, options)
+    measure = _measure(errors, objectives, options, part)
     for batch in batches:
-        measure.add(taken[batch], taken_targets[batch])
-        reporter.advance(len(taken[batch]))
-    return measure.sums().table(str(options.measure), network, len(taken))
+        measure.add(samples[batch], measurement.targets[batch])
+        reporter.advance(len(samples[batch]))
+    return measure.sums()
 
 
 def _objectives(
@@ -107,7 +141,12 @@ def _objectives(
     return objectives_of(network, task, targets[: len(few)], outputs)
 
 
-def _measure(errors: TensorErrors, objectives: TaskObjectives, options: SensitivityOptions) -> _Measure:
+def _measure(
+    errors: TensorErrors,
+    objectives: TaskObjectives,
+    options: SensitivityOptions,
+    part: Container[MeasuredTensor] | None,
+) -> _Measure:
     randomness = np.random.default_rng([options.seed, 4])
     match options.measure:
         case Measure.FISHER:
@@ -115,7 +154,7 @@ def _measure(errors: TensorErrors, objectives: TaskObjectives, options: Sensitiv
         case Measure.HESSIAN:
             return HessianTraces(errors, objectives, randomness, options.probes)
         case Measure.MEASURED:
-            return Divergence(errors, objectives)
+            return Divergence(errors, objectives, part)
 
 
 def _batches(network: Network, count: int) -> Iterator[slice]:

@@ -27,6 +27,10 @@ class SumsByTensor:
         for bits in BITS:
             own[bits] += figures[bits]
 
+    def take(self, other: SumsByTensor) -> None:
+        """Take over the sums of tensors that have none here."""
+        self._sums |= other._sums
+
     def rows(self, names: Iterable[str], samples: int) -> dict[str, dict[Bits, float]]:
         """Return the mean sensitivity over the samples, by tensor name and number of bits.
 

@@ -12,6 +12,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
@@ -29,6 +31,13 @@ def missing_ray() -> str | None:
     return None if importlib.util.find_spec("ray") else "Ray is not installed (pip install 'bitbudget[ray]')"
 
 
+@dataclass(frozen=True)
+class Node:
+    """A further node of a cluster, with the process that keeps it."""
+
+    starter: subprocess.Popen[bytes]
+
+
 class RayCluster:
     """A Ray cluster with one node. The path of its folder is short: those of sockets have 107 characters at most."""
 
@@ -38,7 +47,7 @@ class RayCluster:
         self.folder = Path(tempfile.mkdtemp(prefix="ray-"))
         self._processors = processors
         self._environment = environment
-        self._port, self._client_port = _free_ports(2)
+        self._port, self._client_port, self._head_port = free_ports(3)
         self.url = f"http://127.0.0.1:{self._port}"
         self._starter: subprocess.Popen[bytes] | None = None
 
@@ -48,10 +57,40 @@ class RayCluster:
 
     def __exit__(self, *_: object) -> None:
         self._kill(self._processes())
+        if self._starter is not None:
+            self._starter.wait(_PATIENCE_SECONDS)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def start(self) -> None:
         """Start the head, and wait until its dashboard knows how to answer about jobs."""
+        self._starter = self._start(
+            *("--head", f"--port={self._head_port}", f"--dashboard-port={self._port}", "--dashboard-host=127.0.0.1"),
+            *(f"--ray-client-server-port={self._client_port}", f"--temp-dir={self.folder}"),
+            f"--num-cpus={self._processors}",
+        )
+        self._wait(self._answers)
+
+    def add_node(self, processors: int) -> Node:
+        """Start a further node of the cluster on this machine, and wait until its jobs can run there."""
+        before = self._nodes()
+        node = Node(self._start(f"--address=127.0.0.1:{self._head_port}", f"--num-cpus={processors}"))
+        self._wait(lambda: self._nodes() > before)
+        return node
+
+    def kill(self) -> None:
+        """Kill the processes of the head at once, as a machine that loses its power; Ray then ends the workers."""
+        assert self._starter is not None
+        self._kill_session(self._starter)
+
+    def kill_node(self, node: Node) -> None:
+        """Kill the processes of a node at once."""
+        self._kill_session(node.starter)
+
+    def _kill_session(self, starter: subprocess.Popen[bytes]) -> None:
+        self._kill([each for each in self._processes() if _session_of(each) == starter.pid])
+        starter.wait(_PATIENCE_SECONDS)
+
+    def _start(self, *options: str) -> subprocess.Popen[bytes]:
         environment = os.environ | {
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
             "PYTHONPATH": str(ROOT),
@@ -60,32 +99,36 @@ class RayCluster:
             **self._environment,
         }
         command = [
-            *(sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--disable-usage-stats"),
-            *("--port=0", f"--dashboard-port={self._port}", "--dashboard-host=127.0.0.1"),
-            *("--dashboard-agent-listen-port=0", f"--ray-client-server-port={self._client_port}"),
-            *("--min-worker-port=0", "--max-worker-port=0", f"--temp-dir={self.folder}"),
-            *(f"--num-cpus={self._processors}", f"--object-store-memory={_OBJECT_STORE_BYTES}"),
+            *(sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--disable-usage-stats", *options),
+            *("--dashboard-agent-listen-port=0", "--min-worker-port=0", "--max-worker-port=0"),
+            f"--object-store-memory={_OBJECT_STORE_BYTES}",
         ]
-        with (self.folder.with_suffix(".log")).open("ab") as log:
-            self._starter = subprocess.Popen(
-                command, env=environment, cwd=ROOT, stdout=log, stderr=log, start_new_session=True
-            )
-        give_up_at = time.monotonic() + _PATIENCE_SECONDS
-        while not self._answers():
-            assert time.monotonic() < give_up_at, log.name
-            assert self._starter.poll() is None, Path(log.name).read_text()
-            time.sleep(0.2)
-        Path(log.name).unlink()
+        with (self.folder / "start.log").open("ab") as log:
+            return subprocess.Popen(command, env=environment, cwd=ROOT, stdout=log, stderr=log, start_new_session=True)
 
-    def kill(self) -> None:
-        """Kill the processes of Ray itself at once, as a machine that loses its power; Ray then ends the workers."""
-        assert self._starter is not None
-        self._kill([each for each in self._processes() if _session_of(each) == self._starter.pid])
+    def _wait(self, condition: Callable[[], bool]) -> None:
+        give_up_at = time.monotonic() + _PATIENCE_SECONDS
+        while not condition():
+            assert time.monotonic() < give_up_at, (self.folder / "start.log").read_text()
+            time.sleep(0.2)
+
+    def _nodes(self) -> int:
+        """Return the number of living nodes, as the dashboard knows them."""
+        answer = httpx.get(f"{self.url}/nodes?view=summary", headers=self._headers, timeout=10).raise_for_status()
+        return sum(each["raylet"]["state"] == "ALIVE" for each in answer.json()["data"]["summary"])
 
     def submissions(self) -> list[str]:
         """Return the identifiers of the submissions that the cluster knows."""
         answer = httpx.get(f"{self.url}/api/jobs/", headers=self._headers, timeout=10).raise_for_status()
         return [each["submission_id"] for each in answer.json() if each["submission_id"]]
+
+    def names(self) -> list[tuple[int, str]]:
+        """Return process id and command line of each process of the cluster; Ray names those of tasks after them."""
+        found = []
+        for each in self._processes():
+            with contextlib.suppress(OSError):
+                found.append((each, Path(f"/proc/{each}/cmdline").read_bytes().decode(errors="replace")))
+        return found
 
     def _answers(self) -> bool:
         try:
@@ -111,8 +154,6 @@ class RayCluster:
         for each in processes:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(each, signal.SIGKILL)
-        if self._starter is not None:
-            self._starter.wait(_PATIENCE_SECONDS)
 
 
 _shared: list[RayCluster] = []
@@ -138,7 +179,8 @@ def _session_of(process_id: int) -> int | None:
         return None
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Return ports of the loopback address on which nothing listens at the moment."""
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for each in sockets:

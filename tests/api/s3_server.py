@@ -129,7 +129,10 @@ class Proxy:
         return f"http://127.0.0.1:{self.port}"
 
     def restore(self) -> None:
-        """Accept connections again."""
+        """Accept connections again, if they are refused."""
+        with self._changing:
+            if self._listener is not None:
+                return
         listener = socket.create_server(("127.0.0.1", self.port))
         with self._changing:
             self._listener = listener

@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from solver.bisection import NEIGHBOURS, expected_judgements, failing_above, least_passing, next_to_judge
+from solver.bisection import (
+    NEIGHBOURS,
+    expected_judgements,
+    failing_above,
+    least_passing,
+    may_be_judged,
+    next_to_judge,
+)
 
 
 def search(passes: list[bool], judged: dict[int, bool] | None = None) -> list[int]:
@@ -92,3 +99,24 @@ def test_the_expected_number_ends_at_zero_and_is_near(passes: list[bool]) -> Non
         assert expected_judgements(len(passes), judged) >= 1
         judged[number] = passes[number]
     assert expected_judgements(len(passes), judged) == 0
+
+
+@given(CURVES, st.integers(1, 9))
+def test_the_points_that_are_judged_together_have_the_next_ones_first(passes: list[bool], most: int) -> None:
+    """However many are judged at once, the search asks for the same ones; the next one is always among them."""
+    judged: dict[int, bool] = {}
+    known: set[int] = set()
+    rounds = 0
+    for number in search(passes):
+        together = may_be_judged(len(passes), judged, most)
+        assert together[0] == number
+        assert len(set(together)) == len(together) <= most
+        assert not judged.keys() & set(together)
+        if number not in known:
+            rounds += 1
+            known |= set(together)
+        judged[number] = passes[number]
+    assert may_be_judged(len(passes), judged, most) == []
+    assert rounds <= len(judged)
+    if most >= 3 and len(judged) >= 3:
+        assert rounds < len(judged), "three at once hold the next point, and the one after it for both outcomes"

@@ -4,48 +4,22 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import click
 
 from api.cli.setting_options import settings_of
+from api.cli.store_options import opened_store, store_options
 from api.services.access import SCOPE_MEANINGS, Scope
 from api.services.access_keys import NewKey, create_key, is_valid, revoke_key, rotate_key
 from api.settings import DEFAULT_PROJECT
-from api.storage.database import Store
 from api.storage.records import ApiKey
-
-_Command = TypeVar("_Command", bound=Callable[..., Any])
 
 _SECONDS_OF_DAY: Final = 86400.0
 _SECONDS_OF_HOUR: Final = 3600.0
 _MAX_DAYS: Final = 36500.0
 _USUAL_SCOPES: Final = (Scope.READ, Scope.SOLVE, Scope.TRAIN)
-
-
-def _store_options(command: _Command) -> _Command:
-    """Add the options that say which service the keys are for."""
-    for option in (
-        click.option("--json", "as_json", is_flag=True, help="Print the result as JSON."),
-        click.option(
-            "--database",
-            "database_url",
-            help="URL of the database of the service.  [env: BITBUDGET_DATABASE; default: the file in the data "
-            "directory]",
-        ),
-        click.option(
-            "--data",
-            "data_directory",
-            type=click.Path(path_type=Path),
-            help="Data directory of the service.  [env: BITBUDGET_DATA; default: bitbudget-data]",
-        ),
-    ):
-        command = option(command)
-    return command
 
 
 @click.group("keys", short_help="Make, list, rotate and revoke keys of the service.")
@@ -73,11 +47,11 @@ def command() -> None:
     type=click.FloatRange(0, _MAX_DAYS, min_open=True),
     help="Days after which the key is refused.  [default: never]",
 )
-@_store_options
+@store_options
 def create(name: str, project: str, scopes: tuple[str, ...], days: float | None, as_json: bool, **where: Any) -> int:
     """Make a key for NAME, such as a person or a pipeline, and print it: the only time that it is shown."""
     chosen = [Scope(each) for each in scopes] or list(_USUAL_SCOPES)
-    with _opened(where) as store:
+    with opened_store(settings_of(where)) as store:
         new = create_key(store, project, name, chosen, None if days is None else days * _SECONDS_OF_DAY)
     _show_new(new, as_json=as_json)
     return 0
@@ -85,10 +59,10 @@ def create(name: str, project: str, scopes: tuple[str, ...], days: float | None,
 
 @command.command("list", short_help="List all keys.")
 @click.option("--project", help="List only the keys of this project.")
-@_store_options
+@store_options
 def list_keys(project: str | None, as_json: bool, **where: Any) -> int:
     """List all keys, also revoked ones and those that have expired."""
-    with _opened(where) as store:
+    with opened_store(settings_of(where)) as store:
         keys = store.api_keys_of_all_projects() if project is None else store.of_project(project).api_keys()
     if as_json:
         click.echo(json.dumps([_document(key) for key in keys], indent=2))
@@ -113,10 +87,10 @@ def list_keys(project: str | None, as_json: bool, **where: Any) -> int:
     show_default=True,
     help="Hours for which the old key is still accepted.",
 )
-@_store_options
+@store_options
 def rotate(key_id: str, overlap_hours: float, as_json: bool, **where: Any) -> int:
     """Make a key like the one with the identifier ID, and let the old one expire."""
-    with _opened(where) as store:
+    with opened_store(settings_of(where)) as store:
         new = rotate_key(store, key_id, overlap_hours * _SECONDS_OF_HOUR)
     _show_new(new, as_json=as_json)
     return 0
@@ -124,26 +98,13 @@ def rotate(key_id: str, overlap_hours: float, as_json: bool, **where: Any) -> in
 
 @command.command("revoke", short_help="Revoke a key at once.")
 @click.argument("key_id", metavar="ID")
-@_store_options
+@store_options
 def revoke(key_id: str, as_json: bool, **where: Any) -> int:
     """Revoke the key with the identifier ID; a running service refuses it within two seconds."""
-    with _opened(where) as store:
+    with opened_store(settings_of(where)) as store:
         key = revoke_key(store, key_id)
     click.echo(json.dumps(_document(key), indent=2) if as_json else f"the key {key.id} ({key.name}) is revoked")
     return 0
-
-
-@contextmanager
-def _opened(where: dict[str, Any]) -> Iterator[Store]:
-    """Open the database of the service for the duration of the context, and create it if it does not exist."""
-    settings = settings_of(where)
-    if settings.database_url is None:
-        settings.data_directory.mkdir(parents=True, exist_ok=True)
-    store = Store(settings.database)
-    try:
-        yield store
-    finally:
-        store.close()
 
 
 def _show_new(new: NewKey, *, as_json: bool) -> None:

@@ -49,6 +49,7 @@ async def index() -> Index:
         "devices": "/v1/devices",
         "jobs": "/v1/jobs",
         "webhooks": "/v1/webhooks",
+        "project": "/v1/project",
         "health": "/healthz",
         "readiness": "/readyz",
         "metrics": "/metrics",

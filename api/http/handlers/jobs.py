@@ -108,7 +108,7 @@ def cancel_job(job_id: JobId, service: ServiceOf) -> JobAnswer:
     return service.jobs.cancel(job_id)
 
 
-@router.post("/{job_id}/retry", operation_id="retryJob", status_code=202, responses=problems(404, 409))
+@router.post("/{job_id}/retry", operation_id="retryJob", status_code=202, responses=problems(404, 409, 429))
 def retry_job(job_id: JobId, service: ServiceOf) -> JobAnswer:
     """Queue a failed or cancelled job again; retrying a queued or running job has no effect.
 

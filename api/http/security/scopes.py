@@ -51,6 +51,7 @@ REQUIRED_SCOPES: Final[dict[str, Scope | None]] = {
     "getArtifact": Scope.READ,
     "getLinkedReport": Scope.READ,
     "getDeployment": Scope.READ,
+    "getProject": Scope.READ,
     "createWebhook": Scope.TRAIN,
     "listWebhooks": Scope.TRAIN,
     "getWebhook": Scope.TRAIN,

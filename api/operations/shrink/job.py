@@ -39,6 +39,7 @@ from network.sensitivity.table import SensitivityTable, sensitivity_from_json, s
 from qat.data.checks import check_dataset
 from qat.data.dataset import Dataset
 from qat.data.feature_scales import with_feature_scales
+from qat.fan_out import IN_ORDER, FanOut
 from qat.options.training import TrainingOptions
 from qat.progress import Progress, Report
 from qat.training.fingerprint import fingerprint_of
@@ -60,6 +61,7 @@ class ShrinkJob:
         request: The limit of the quality, the memory that is minimized, and how bits are chosen.
         dataset: The samples to train and test on.
         options: How each judged point is quantized or trained.
+        fan_out: Places that measure tensors, and train points that may be judged, at the same time.
     """
 
     network: Network
@@ -67,6 +69,7 @@ class ShrinkJob:
     request: ShrinkRequest
     dataset: Dataset
     options: ShrinkTrainingOptions
+    fan_out: FanOut = IN_ORDER
 
 
 def run_shrink_job(
@@ -112,7 +115,7 @@ def run_shrink_job(
             options=options, work=work, keeps_checkpoints=checkpoint_directory is not None,
             progress=PointProgress(report),
         )  # fmt: skip
-        found = search(trainer, job.network, points, report)
+        found = search(trainer, job.network, points, report, job.fan_out)
         seconds = time.monotonic() - started + found.kept_seconds
         shrink_report = report_of(job.request, job.network_name, question, front, found, seconds)
         return shrink_report, _write(shrink_report, found, work, directory)
@@ -154,7 +157,7 @@ def _work_directory(
         with staging(directory) as work:
             yield work
         return
-    request = job.request.model_dump_json(exclude={"max_loss", "min_quality"})
+    request = job.request.model_dump_json(exclude={"max_loss", "min_quality", "resources"})
     name = fingerprint_of(job.network, job.dataset, options.what_counts(), request)[:_NAME_DIGITS]
     work = checkpoint_directory / f"shrink-{name}"
     try:
@@ -173,7 +176,8 @@ def _table(job: ShrinkJob, options: TrainingOptions, work: Path, report: Report)
     kept = work / SENSITIVITY_FILE
     if kept.is_file():
         return sensitivity_from_json(kept.read_text(encoding="utf-8"))
-    table = MeasureChoice.of(job.request).table_with_samples(job.network, job.dataset, report, options.task)
+    choice = MeasureChoice.of(job.request)
+    table = choice.table_with_samples(job.network, job.dataset, report, options.task, job.fan_out)
     if table is not None:
         write_text(kept, sensitivity_to_json(table))
     return table

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
 from pydantic import ValidationError
@@ -24,9 +25,10 @@ from api.operations.trained_network import train_solution
 from api.schemas.answer import NetworkName
 from api.schemas.reports import TrainingReport
 from api.schemas.shrink import Minimized, ShrinkRequest
-from deploy.result_folder import REPORT_FILE
+from deploy.result_folder import REPORT_FILE, publish, staging
 from qat.data.dataset import Dataset
 from qat.options.training import TrainingOptions
+from qat.progress import Report, silent
 from solver.pareto import ParetoPoint
 from solver.question import Question
 
@@ -58,6 +60,10 @@ class PointTrainer:
     keeps_checkpoints: bool
     progress: PointProgress
 
+    def without_progress(self) -> PointTrainer:
+        """Return this trainer for another process, to which the callback of the progress cannot be sent."""
+        return replace(self, progress=PointProgress(silent))
+
     def kept(self, point: ParetoPoint) -> TrainingReport | None:
         """Return the report of a point that was finished before; None if it was not, had other bits, or is damaged."""
         path = self._folder(point) / REPORT_FILE
@@ -82,27 +88,66 @@ class PointTrainer:
             ConversionError: If the trained network cannot be converted to integers.
             TrainingError: If the training fails.
         """
+        folder = self._folder(point)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        report = self._train(point, folder, self.progress)
+        self.progress.end()
+        return report
+
+    def trained_apart(self, point: ParetoPoint, report: Report) -> dict[str, bytes]:
+        """Train a point in another process than that of the search, and return the content of each of its files.
+
+        Args:
+            point: The point.
+            report: Callback that receives the progress.
+
+        Raises:
+            ConversionError, TrainingError: As `trained`.
+        """
+        with TemporaryDirectory() as temporary:
+            folder = Path(temporary) / self._name(point)
+            self._train(point, folder, report)
+            return {
+                path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()
+            }
+
+    def keep(self, point: ParetoPoint, files: Mapping[str, bytes]) -> None:
+        """Keep the files of a point that was trained in another process."""
+        folder = self._folder(point)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with staging(folder) as staged:
+            for name, content in files.items():
+                (staged / name).parent.mkdir(parents=True, exist_ok=True)
+                (staged / name).write_bytes(content)
+            publish(staged, folder)
+
+    def _train(self, point: ParetoPoint, folder: Path, report: Report) -> TrainingReport:
         question = replace(self.question, budget=point.budget)
         answer = describe_fit(
             self.network_name, question, point.solution, prices_of(self.request, question, point.solution)
         )
         checkpoint = self.work / _TRAINING_FOLDER / self._name(point)
-        folder = self._folder(point)
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        report, _ = train_solution(
+        trained, _ = train_solution(
             self.dataset, self.options, point.solution, answer, folder,
-            question=question, report=self.progress,
+            question=question, report=report,
             checkpoint_directory=checkpoint if self.keeps_checkpoints else None,
         )  # fmt: skip
         shutil.rmtree(checkpoint, ignore_errors=True)
-        self.progress.end()
-        return report
+        return trained
 
     def _folder(self, point: ParetoPoint) -> Path:
         return self.work / POINTS_FOLDER / self._name(point)
 
     def _name(self, point: ParetoPoint) -> str:
         return f"{size_bytes(point, self.request.minimize)}"
+
+
+def train_apart(trainer: PointTrainer, point: ParetoPoint, report: Report) -> dict[str, bytes]:
+    """Train a point, and return the content of each of its files; a function for `FanOut.map`."""
+    from api.operations.train import wait_without_spinning
+
+    wait_without_spinning()
+    return trainer.trained_apart(point, report)
 
 
 def size_bytes(point: ParetoPoint, minimized: Minimized) -> int:

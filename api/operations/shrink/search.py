@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from api.operations.shrink.limits import keeps_limit
-from api.operations.shrink.points import PointTrainer, held_out_quality_of, seconds_of
+from api.operations.shrink.points import PointTrainer, held_out_quality_of, seconds_of, train_apart
 from api.schemas.reports import TrainingReport
 from network.network import Network
-from qat.progress import Report
-from solver.bisection import expected_judgements, next_to_judge
+from qat.fan_out import IN_ORDER, FanOut
+from qat.progress import Progress, Report
+from solver.bisection import expected_judgements, may_be_judged, next_to_judge
 from solver.pareto import ParetoPoint
 
 if TYPE_CHECKING:  # it imports torch, which must not be imported before `wait_without_spinning` is called
@@ -51,14 +52,20 @@ class Search:
     kept_seconds: float
 
 
-def search(trainer: PointTrainer, network: Network, points: Sequence[ParetoPoint], report: Report) -> Search:
+def search(
+    trainer: PointTrainer, network: Network, points: Sequence[ParetoPoint], report: Report, fan_out: FanOut = IN_ORDER
+) -> Search:
     """Judge points of a front until the least bytes that keep the limit are found.
+
+    Where several points can be trained at the same time, those are trained together that may be judged next, whatever
+    comes out. Which points are judged, and how, does not depend on it.
 
     Args:
         trainer: Trainer of the points.
         network: The float network.
         points: All points of the front, in ascending order of bytes.
         report: Callback that receives the progress of judging the float network.
+        fan_out: Places that train points.
 
     Raises:
         ConversionError: If a trained network cannot be converted to integers.
@@ -68,7 +75,7 @@ def search(trainer: PointTrainer, network: Network, points: Sequence[ParetoPoint
 
     float_network = held_out_quality(network, trainer.dataset, trainer.options, report=report)
     judged: dict[int, JudgedPoint] = {}
-    kept_seconds = 0.0
+    kept_seconds, trained_apart = 0.0, set[int]()
     while True:
         outcomes = {number: each.keeps_limit for number, each in judged.items()}
         number = next_to_judge(len(points), outcomes)
@@ -77,11 +84,32 @@ def search(trainer: PointTrainer, network: Network, points: Sequence[ParetoPoint
         trainer.progress.begin(len(judged) + 1, len(judged) + expected_judgements(len(points), outcomes))
         point = points[number]
         found = trainer.kept(point)
+        if found is None and fan_out.width > 1:
+            together = may_be_judged(len(points), outcomes, fan_out.width)
+            trained_apart.update(_train_together(trainer, points, together, fan_out))
+            found = trainer.kept(point)
         if found is None:
             found = trainer.trained(point)
-        else:
+        elif number not in trained_apart:
             kept_seconds += seconds_of(found)
         quality = held_out_quality_of(found)
         is_kept = found.fits and keeps_limit(trainer.request, quality, float_network.float_network)
         judged[number] = JudgedPoint(point, found, quality, is_kept)
     return Search(float_network, dict(sorted(judged.items())), kept_seconds)
+
+
+def _train_together(
+    trainer: PointTrainer, points: Sequence[ParetoPoint], numbers: Sequence[int], fan_out: FanOut
+) -> list[int]:
+    """Train those of some points that are not kept, keep their files, and return their numbers."""
+    missing = [number for number in numbers if trainer.kept(points[number]) is None]
+
+    def first_alone(part: int, progress: Progress) -> None:
+        if part == 0:  # the point that is judged next
+            trainer.progress(progress)
+
+    wanted = [points[number] for number in missing]
+    for part, files in fan_out.map(train_apart, trainer.without_progress(), wanted, first_alone):
+        trainer.keep(wanted[part], files)
+    trainer.progress.end()
+    return missing

@@ -8,7 +8,9 @@ from typing import Final
 from sqlalchemy import ColumnElement, String, cast, delete, insert, select, tuple_
 from sqlalchemy.exc import IntegrityError
 
+from api.storage.database.last_use import is_unused_file
 from api.storage.database.project_records import ProjectRecords
+from api.storage.database.quotas import Limits, check_bytes
 from api.storage.database.schema import FILES, JOBS
 from api.storage.records import UNFINISHED, KeptFile
 
@@ -20,8 +22,16 @@ _COLUMNS: Final = [column for column in FILES.c if column.name not in {"project"
 class FileRecords(ProjectRecords):
     """Records of the uploaded files of one project; projects that uploaded the same content have a record each."""
 
-    def add_file(self, file: KeptFile) -> bool:
-        """Add the database record of an uploaded file; return False if the record exists already."""
+    def add_file(self, file: KeptFile, defaults: Limits | None = None) -> bool:
+        """Add the database record of an uploaded file; return False if the record exists already.
+
+        Args:
+            file: The record.
+            defaults: Limits of a project that has none of its own; None checks no quota.
+
+        Raises:
+            QuotaExceeded: If the file is new and the quota of the project has no room for it.
+        """
         values = {
             "project": self.project,
             "kind": file.kind,
@@ -33,7 +43,8 @@ class FileRecords(ProjectRecords):
         }
         try:
             with self._database.writing() as connection:
-                connection.execute(insert(FILES).values(values))
+                connection.execute(insert(FILES).values(values))  # first: what exists already costs nothing
+                check_bytes(connection, self.project, file.size_bytes, defaults)
         except IntegrityError:
             return False
         return True
@@ -88,15 +99,23 @@ class FileRecords(ProjectRecords):
         """
         return self._files(kind, limit + 1, before, fields)
 
-    def delete_file(self, kind: str, file_id: str) -> bool:
-        """Delete the record of an uploaded file from the database; return False if it is missing or in use by a job."""
+    def delete_file(self, kind: str, file_id: str, unused_since: float | None = None) -> bool:
+        """Delete the record of an uploaded file from the database; return False if it is missing or in use by a job.
+
+        Args:
+            kind: Kind of the file: "network" or "dataset".
+            file_id: SHA-256 of the file, in hexadecimal.
+            unused_since: Unix time in seconds; a file that was used later is not deleted either. None: it may be.
+        """
         # Text is searched, because PostgreSQL reads no member of a JSON value that contains the character U+0000.
         names_it = cast(JOBS.c.request, String).contains(f'"{_FIELD_OF_JOB[kind]}": "{file_id}"', autoescape=True)
         needed = (
             select(JOBS.c.number).where(JOBS.c.project == self.project, JOBS.c.state.in_(UNFINISHED), names_it).exists()
         )
         with self._database.writing() as connection:
-            result = connection.execute(delete(FILES).where(self._is_file(kind, file_id), ~needed))
+            deletion = delete(FILES).where(self._is_file(kind, file_id), ~needed)
+            deletion = deletion if unused_since is None else deletion.where(is_unused_file(unused_since))
+            result = connection.execute(deletion)
         return result.rowcount == 1
 
     def _files(

@@ -17,8 +17,10 @@ from sqlalchemy.exc import IntegrityError
 from api.schemas.job_state import JobState
 from api.storage.database.events import write_event
 from api.storage.database.idempotency import write_key
+from api.storage.database.last_use import is_unused_job, note_use
 from api.storage.database.outbox import write_job_deliveries
 from api.storage.database.project_records import ProjectRecords
+from api.storage.database.quotas import Limits, check_bytes, check_queue
 from api.storage.database.schema import EVENTS, IDEMPOTENCY, JOBS
 from api.storage.records import TRACEPARENT, UNFINISHED, Job
 
@@ -42,6 +44,7 @@ class JobRecords(ProjectRecords):
         *,
         request_id: str | None = None,
         traceparent: str | None = None,
+        defaults: Limits | None = None,
     ) -> bool:
         """Add a job to the queue in the database.
 
@@ -51,9 +54,14 @@ class JobRecords(ProjectRecords):
             idempotency_key: The idempotency key of the caller; None if the caller gave none.
             request_id: Identifier of the HTTP request; None if it has none.
             traceparent: Span of the HTTP request, which the first event of the job keeps; None if it has none.
+            defaults: Limits of a project that has none of its own; None checks no quota.
 
         Returns:
             True if the job was added; False if another job of the project was created with the same idempotency key.
+
+        Raises:
+            QuotaExceeded: If the project has used all bytes that it may have.
+            QueueLimit: If as many jobs of the project wait as may.
         """
         values = {
             "id": job_id,
@@ -72,6 +80,9 @@ class JobRecords(ProjectRecords):
             with self._database.writing() as connection:
                 if idempotency_key is not None:
                     write_key(connection, self.project, idempotency_key, job_id, request)
+                check_bytes(connection, self.project, 0, defaults)
+                check_queue(connection, self.project, defaults)
+                note_use(connection, self.project, {str(request.get(each)) for each in ("network_id", "dataset")})
                 connection.execute(insert(JOBS).values(values))
                 data: dict[str, Any] = {"state": JobState.QUEUED, "attempt": 0, "revision": 1}
                 data |= {} if traceparent is None else {TRACEPARENT: traceparent}
@@ -140,6 +151,7 @@ class JobRecords(ProjectRecords):
         *,
         of_attempt: int | None = None,
         of_owner: str | None = None,
+        defaults: Limits | None = None,
         **values: Any,
     ) -> bool:
         """Change columns of the database record of a job of this project, if the job is in one of the expected states.
@@ -152,12 +164,16 @@ class JobRecords(ProjectRecords):
             expected: States in which the job may be changed.
             of_attempt: Number of the attempt that the job must be in; None if the attempt does not matter.
             of_owner: Identifier of the service that must have the lease; None if the lease does not matter.
+            defaults: Limits of a project that has none of its own, for a change that queues the job; None checks none.
             values: New value of each column that changes.
 
         Returns:
             True if the job was changed.
+
+        Raises:
+            QueueLimit: If as many jobs of the project wait as may.
         """
-        return self._change(self.project, job_id, expected, of_attempt, of_owner, values)
+        return self._change(self.project, job_id, expected, of_attempt, of_owner, values, defaults)
 
     def change_job_of_any_project(
         self,
@@ -205,16 +221,18 @@ class JobRecords(ProjectRecords):
         with self._database.writing() as connection:
             return connection.execute(change.values(heartbeat_at=time.time())).rowcount == 1
 
-    def delete_job(self, job_id: str) -> bool:
+    def delete_job(self, job_id: str, unused_since: float | None = None) -> bool:
         """Delete the record and the events of a finished job of this project; its idempotency key is kept.
 
         Args:
             job_id: Identifier of the job.
+            unused_since: Unix time in seconds; a job that was used later is not deleted either. None: it may be.
 
         Returns:
             False if the job is not finished or does not exist.
         """
         finished = (JOBS.c.id == job_id) & (JOBS.c.project == self.project) & JOBS.c.state.not_in(UNFINISHED)
+        finished = finished if unused_since is None else finished & is_unused_job(unused_since)
         with self._database.writing() as connection:
             is_deleted = connection.execute(delete(JOBS).where(finished)).rowcount == 1
             if is_deleted:
@@ -229,6 +247,7 @@ class JobRecords(ProjectRecords):
         of_attempt: int | None,
         of_owner: str | None,
         values: dict[str, Any],
+        defaults: Limits | None = None,
     ) -> bool:
         change = update(JOBS).where(JOBS.c.id == job_id, JOBS.c.state.in_(list(expected)))
         for column, value in ((JOBS.c.project, project), (JOBS.c.attempt, of_attempt), (JOBS.c.lease_owner, of_owner)):
@@ -242,6 +261,8 @@ class JobRecords(ProjectRecords):
             values["revision"] = JOBS.c.revision + 1
         changed = change.values(**values).returning(JOBS.c.project, JOBS.c.attempt, JOBS.c.revision)
         with self._database.writing() as connection:
+            if project is not None and state is JobState.QUEUED:
+                check_queue(connection, project, defaults)
             row = connection.execute(changed).first()
             if row is None:
                 return False

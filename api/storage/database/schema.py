@@ -44,7 +44,7 @@ FILES: Final = Table(
     Index("ix_files_age", "project", "kind", "created_at", "id"),
     Index("ix_files_content", "kind", "id"),
     Index("ix_files_created_at", "created_at"),
-    Index("ix_files_size", "project", "size_bytes"),
+    Index("ix_files_size", "project", "kind", "size_bytes"),
 )
 
 JOBS: Final = Table(
@@ -77,6 +77,7 @@ JOBS: Final = Table(
     Index("ix_jobs_project", "project", "number"),
     Index("ix_jobs_finished_at", "finished_at"),
     Index("ix_jobs_size", "project", "stored_bytes"),
+    Index("ix_jobs_queue", "project", "state"),
 )
 
 EVENTS: Final = Table(

@@ -12,12 +12,24 @@ from api.storage.database.files import FileRecords
 from api.storage.database.idempotency import IdempotencyRecords
 from api.storage.database.jobs import JobRecords
 from api.storage.database.keys import ApiKeyRecords
+from api.storage.database.last_use import LastUseRecords
 from api.storage.database.locks import locked
 from api.storage.database.opening import prepare
+from api.storage.database.quotas import QuotaRecords
 from api.storage.database.webhooks import WebhookRecords
 
 
-class Store(FileRecords, JobRecords, EventRecords, ApiKeyRecords, IdempotencyRecords, WebhookRecords, DeliveryRecords):
+class Store(
+    FileRecords,
+    JobRecords,
+    EventRecords,
+    ApiKeyRecords,
+    IdempotencyRecords,
+    WebhookRecords,
+    DeliveryRecords,
+    QuotaRecords,
+    LastUseRecords,
+):
     """Database of the service, seen by one project: that of the name "default" when it is opened.
 
     Args:

@@ -141,7 +141,7 @@ def disturb(services: Services, data: Path, job_ids: list[str], draw: random.Ran
         victims = [process_id for process_id, _ in workers_of(data)]
         if fault in {"worker", "both"}:
             for process_id in victims if fault == "both" else victims[:1]:
-                _kill(process_id)
+                kill_if_alive(process_id)
         if fault in {"service", "both"}:
             services.restart(index, signal.SIGKILL)
         elif fault == "stop":
@@ -160,7 +160,7 @@ def disturb(services: Services, data: Path, job_ids: list[str], draw: random.Ran
     return cancelled
 
 
-def _kill(process_id: int) -> None:
+def kill_if_alive(process_id: int) -> None:
     try:
         os.kill(process_id, signal.SIGKILL)
     except ProcessLookupError:

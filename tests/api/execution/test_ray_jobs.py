@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,16 @@ from api.settings import Settings
 from api.storage.database import Store
 from tests.api.execution.test_crashes import assert_whole, job_request
 from tests.api.execution.test_fault_rounds import contents, watched, workers_of
-from tests.api.live_service import LiveService, is_alive, is_training
+from tests.api.live_service import Answer, LiveService, is_alive, is_training
 from tests.api.ray_cluster import RayCluster
 
 pytestmark = pytest.mark.long
 
 EPOCHS = 150
 """Long enough that the job is in the middle of its training when its cluster is killed."""
+
+PATIENCE_SECONDS = 240.0
+"""Each worker loads torch, which takes long on a busy machine."""
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +61,15 @@ def services(tmp_path: Path, cluster: RayCluster) -> Iterator[Services]:
     opened.end()
 
 
+def finished(service: LiveService, job_id: str) -> Answer:
+    wait_until(lambda: service.job(job_id)["state"] in {"succeeded", "failed", "cancelled"})
+    return service.job(job_id)
+
+
+def wait_for_epoch(service: LiveService, job_id: str, epoch: int) -> None:
+    wait_until(lambda: is_training(epoch)(service.job(job_id)))
+
+
 def attempts_of(data: Path, job_id: str) -> int:
     store = Store(Settings(data_directory=data).database)
     job = store.job(job_id)
@@ -68,22 +80,22 @@ def attempts_of(data: Path, job_id: str) -> int:
 
 def test_a_job_runs_on_the_cluster_and_its_files_are_those_of_a_local_job(services: Services, tmp_path: Path) -> None:
     service = services.latest
-    job = service.finished(service.start_job(**job_request(service, epochs=3)))
+    job = finished(service, service.start_job(**job_request(service, epochs=3)))
     assert_whole(service, job, epochs=3)
     assert attempts_of(services.data, job["id"]) == 1
     log = service.http.get(f"/v1/jobs/{job['id']}/log").text
     assert f"attempt 1 of job {job['id']} ends" in log
     with LiveService(tmp_path / "local") as local:
-        same = local.finished(local.start_job(**job_request(local, epochs=3)))
+        same = finished(local, local.start_job(**job_request(local, epochs=3)))
         assert contents(job) == contents(same)
 
 
 def test_a_cancelled_job_leaves_the_cluster(services: Services, cluster: RayCluster) -> None:
     service = services.latest
     job_id = service.start_job(**job_request(service, epochs=10_000))
-    service.wait_for(job_id, is_training(epoch=1))
+    wait_for_epoch(service, job_id, 1)
     assert service.http.post(f"/v1/jobs/{job_id}/cancel").is_success
-    assert service.finished(job_id)["state"] == "cancelled"
+    assert finished(service, job_id)["state"] == "cancelled"
     wait_until(lambda: not workers_of(services.data))
     wait_until(lambda: not [each for each in cluster.submissions() if job_id in each])
 
@@ -91,46 +103,66 @@ def test_a_cancelled_job_leaves_the_cluster(services: Services, cluster: RayClus
 def test_a_killed_worker_is_replaced(services: Services) -> None:
     service = services.latest
     job_id = service.start_job(**job_request(service, epochs=EPOCHS))
-    service.wait_for(job_id, is_training(epoch=5))
+    wait_for_epoch(service, job_id, 5)
     [(worker, _)] = workers_of(services.data)
     os.kill(worker, signal.SIGKILL)
-    assert_whole(service, service.finished(job_id), epochs=EPOCHS)
+    assert_whole(service, finished(service, job_id), epochs=EPOCHS)
     assert attempts_of(services.data, job_id) == 2
 
 
 def test_a_worker_outlives_its_service(services: Services) -> None:
     service = services.latest
     job_id = service.start_job(**job_request(service, epochs=EPOCHS))
-    service.wait_for(job_id, is_training(epoch=1))
+    wait_for_epoch(service, job_id, 1)
     [(worker, _)] = workers_of(services.data)
     service.end(signal.SIGKILL)
     assert is_alive(worker)
     service = services.next()
-    assert_whole(service, service.finished(job_id), epochs=EPOCHS)
+    assert_whole(service, finished(service, job_id), epochs=EPOCHS)
     assert attempts_of(services.data, job_id) == 1
 
 
 def test_a_killed_head_loses_nothing_and_runs_nothing_twice(services: Services, cluster: RayCluster) -> None:
     service = services.latest
     request: dict[str, Any] = job_request(service, epochs=EPOCHS)
-    unbroken = service.finished(service.start_job(**request))
+    unbroken = finished(service, service.start_job(**request))
     with watched(services.data) as seen:
         job_id = service.start_job(**request)
-        service.wait_for(job_id, is_training(epoch=5))
+        wait_for_epoch(service, job_id, 5)
         cluster.kill()
         wait_until(lambda: not workers_of(services.data))
         assert service.http.get("/readyz").is_success, "the service itself is well"
         assert service.job(job_id)["state"] == "running", "it is not known yet that the worker is gone"
         cluster.start()
-        job = service.finished(job_id)
+        job = finished(service, job_id)
     assert seen == []
     assert_whole(service, job, epochs=EPOCHS)
     assert attempts_of(services.data, job_id) == 2
     assert contents(job) == contents(unbroken)
 
 
-def wait_until(condition: Any, seconds: float = 60.0) -> None:
-    give_up_at = time.monotonic() + seconds
+def test_a_job_whose_node_is_lost_continues_on_another_one(tmp_path: Path) -> None:
+    """The head runs no jobs; the node dies with everything on it, and Ray finds out by itself."""
+    with RayCluster(processors=0) as cluster:
+        node = cluster.add_node(processors=1)
+        services = Services(tmp_path / "data", cluster)
+        try:
+            service = services.latest
+            job_id = service.start_job(**job_request(service, epochs=EPOCHS))
+            wait_for_epoch(service, job_id, 5)
+            with watched(services.data) as seen:
+                cluster.kill_node(node)
+                cluster.add_node(processors=1)
+                job = finished(service, job_id)
+            assert seen == []
+            assert_whole(service, job, epochs=EPOCHS)
+            assert attempts_of(services.data, job_id) == 2
+        finally:
+            services.end()
+
+
+def wait_until(condition: Callable[[], Any]) -> None:
+    give_up_at = time.monotonic() + PATIENCE_SECONDS
     while not condition():
         assert time.monotonic() < give_up_at
         time.sleep(0.1)

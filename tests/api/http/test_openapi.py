@@ -82,9 +82,9 @@ def test_errors_are_problems_everywhere(document: dict[str, Any]) -> None:
 
 COMPUTING = {
     "uploadNetwork", "uploadDataset", "listDatasets", "getDataset", "createJob", "measureSensitivity", "fit",
-    "fitDevices", "pareto", "createUpload", "appendUpload", "runPipeline",
+    "fitDevices", "pareto", "createUpload", "appendUpload", "runPipeline", "retryJob",
 }  # fmt: skip
-"""Operations that wait for a process, or for the place of an unfinished upload."""
+"""Operations that wait for a process, for the place of an unfinished upload, or for that of a job in the queue."""
 
 
 def test_what_computes_can_be_refused_for_a_time(document: dict[str, Any]) -> None:
@@ -287,7 +287,9 @@ def test_every_property_of_an_answer_is_required(of_answers: dict[str, dict[str,
     for place, schema in of_answers.items():
         if is_schema(schema, "object") and "properties" in schema:
             # RFC 9457 lets a problem leave out the members that do not apply to its type.
-            optional = {"instance", "errors", "certificate"} if place == "Problem" else set()
+            optional = (
+                {"instance", "errors", "certificate", "used_bytes", "allowed_bytes"} if place == "Problem" else set()
+            )
             assert set(schema.get("required", ())) == schema["properties"].keys() - optional, place
             assert [name for name, each in schema["properties"].items() if "default" in each] == [], place
 

@@ -185,6 +185,7 @@ REQUESTS = {
         Asked("GET", "/v1/jobs/{table}/artifacts/sensitivity.json", headers={"Range": "bytes=0-9"}),
         Asked("GET", "/v1/jobs/{job}/artifacts/network.json", headers={"If-None-Match": "*"}),
     ],
+    "getProject": [Asked("GET", "/v1/project")],
     "createWebhook": [Asked("POST", "/v1/webhooks", {"url": "http://127.0.0.1/"})],
     "listWebhooks": [Asked("GET", "/v1/webhooks")],
     "getWebhook": [Asked("GET", "/v1/webhooks/{webhook}")],

@@ -25,7 +25,7 @@ def _project() -> sa.Column[str]:
 def _extend_files() -> None:
     op.add_column("files", sa.Column("used_at", sa.Float))
     op.create_index("ix_files_created_at", "files", ["created_at"])
-    op.create_index("ix_files_size", "files", ["project", "size_bytes"])
+    op.create_index("ix_files_size", "files", ["project", "kind", "size_bytes"])
 
 
 def _extend_jobs() -> None:
@@ -34,6 +34,7 @@ def _extend_jobs() -> None:
     _count_artifacts()
     op.create_index("ix_jobs_finished_at", "jobs", ["finished_at"])
     op.create_index("ix_jobs_size", "jobs", ["project", "stored_bytes"])
+    op.create_index("ix_jobs_queue", "jobs", ["project", "state"])
 
 
 def _count_artifacts() -> None:
