@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from http import HTTPStatus
@@ -40,6 +40,7 @@ from qat.progress import Report
 
 Answered = TypeVar("Answered", FitAnswer, DevicesAnswer, ParetoAnswer)
 Named = TypeVar("Named", FitAnswer, DevicesAnswer, ParetoAnswer, SensitivityReport, TrainingReport, ShrinkReport)
+Folder = TypeVar("Folder", TrainingReport, ShrinkReport)
 
 Trained = tuple[TrainingReport, list[Artifact]]
 Shrunk = tuple[ShrinkReport, list[Artifact]]
@@ -137,16 +138,10 @@ class Remote:
             ServiceFailed: If the service cannot be reached, or has failed.
             BitbudgetError: If the service refuses the input, or the job fails.
         """
-        with _failures():
-            network, name = self._network(inputs)
-            dataset = self._dataset(inputs.data)
-            check_writable(out)  # before a job has worked in vain
-            of_job = fields_of_job("training", network, dataset, inputs.label_offset) | {"training": training}
-            with self._certified(request, network, name):
-                job = self._client.start(JobRequest(**_given(request), **of_job))
-                report = self._finished(job, dataset)
-            job.download(out)
-            return _named(report, name), job.artifacts
+        of_job = _given(request) | {"training": training}
+        return self._in_folder(
+            "training", lambda fields: self._client.start(JobRequest(**fields, **of_job)), request, inputs, out
+        )
 
     def shrink(self, request: ShrinkRequest, training: ShrinkTrainingOptions, inputs: Inputs, out: Path) -> Shrunk:
         """Search the least bytes in a job, write the files of the chosen point to a folder, and return the report and
@@ -158,13 +153,34 @@ class Remote:
             inputs: The network and the samples.
             out: The folder.
         """
+        of_job = _given(request) | {"training": training}
+        return self._in_folder(
+            "shrink", lambda fields: self._client.start(ShrinkJobRequest(**fields, **of_job)), request, inputs, out
+        )
+
+    def _in_folder(
+        self,
+        kind: str,
+        start: Callable[[dict[str, Any]], Job[Folder]],
+        request: FitRequest,
+        inputs: Inputs,
+        out: Path,
+    ) -> tuple[Folder, list[Artifact]]:
+        """Let a job work, write its files to a folder, and return the report and the files.
+
+        Args:
+            kind: Kind of the job.
+            start: Function that starts it, with the fields that each kind has.
+            request: The question by which a job that does not fit is certified.
+            inputs: The network and the samples.
+            out: The folder.
+        """
         with _failures():
             network, name = self._network(inputs)
             dataset = self._dataset(inputs.data)
-            check_writable(out)
-            of_job = fields_of_job("shrink", network, dataset, inputs.label_offset) | {"training": training}
+            check_writable(out)  # before a job has worked in vain
             with self._certified(request, network, name):
-                job = self._client.start(ShrinkJobRequest(**_given(request), **of_job))
+                job = start(fields_of_job(kind, network, dataset, inputs.label_offset))
                 report = self._finished(job, dataset)
             job.download(out)
             return _named(report, name), job.artifacts

@@ -123,5 +123,5 @@ class AttemptUploads:
     def _save(self, folder: str) -> None:
         self._bundle.save(folder)
         if not self._is_alone:
-            self._attempts.delete_earlier(self._number)
+            self._attempts.delete_until(self._number - 1)
             self._is_alone = True

@@ -49,7 +49,7 @@ GONE_SECONDS: Final = LOST_HEARTBEATS * HEARTBEAT_SECONDS
 """Time in seconds without a sign of life after which a worker that Ray has lost sight of counts as gone."""
 _FRESH_SECONDS: Final = 0.5
 """Time in seconds for which a worker that was alive is believed to be alive without asking Ray."""
-_CLOSING_SECONDS: Final = 5.0
+CLOSING_SECONDS: Final = 5.0
 """Longest time in seconds to wait for the ends of workers when the service ends; Ray kills after 3 s."""
 _REMEMBERED_ENDINGS: Final = 1000
 """Number of ended workers that stay known after their submissions were deleted."""
@@ -64,18 +64,25 @@ class RayExecutor:
     Args:
         settings: Settings of the service; they have the address of the cluster.
         worker_arguments: Arguments of Python that run a worker; the job, the attempt and the options are appended.
+        closing_seconds: Longest time in seconds that `close` waits for the ends of workers.
 
     Raises:
         RequestError: If the settings have no address.
     """
 
-    def __init__(self, settings: Settings, worker_arguments: Sequence[str] = WORKER_ARGUMENTS) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        worker_arguments: Sequence[str] = WORKER_ARGUMENTS,
+        closing_seconds: float = CLOSING_SECONDS,
+    ) -> None:
         if settings.ray_address is None:
             raise RequestError(
                 "the executor ray needs the URL of a Ray cluster's dashboard; give --ray-address http://HEAD:8265"
             )
         self._settings = settings
         self._worker_arguments = worker_arguments
+        self._closing_seconds = closing_seconds
         self._jobs = RayJobs(settings.ray_address, settings.ray_token)
         self._store = Store(settings.database)
         self._own: set[Handle] = set()
@@ -185,7 +192,7 @@ class RayExecutor:
     def close(self) -> None:
         """Stop each worker that this executor object started, and wait a few seconds until all have ended."""
         living = set(self._own)
-        give_up_at = time.monotonic() + _CLOSING_SECONDS
+        give_up_at = time.monotonic() + self._closing_seconds
         try:
             for handle in living:
                 self.ask_to_end(handle)

@@ -11,6 +11,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from threading import Event, Thread
 from typing import Final
 
 from api.errors import InUse, JobNotFinished, NotFound
@@ -26,11 +27,15 @@ from api.storage.database.quotas import UNLIMITED
 LOG: Final = logging.getLogger("bitbudget.retention")
 
 STEP: Final = 5
-"""Largest number of things of a kind that one step deletes, so that jobs do not wait for it."""
+"""Largest number of things of a kind that one step deletes."""
 PAUSE_SECONDS: Final = 60.0
 """Time in seconds to the next step after one that found nothing."""
 DELIVERY_DAYS: Final = 30
 """Days for which deliveries to webhooks that have ended are kept."""
+_TURN_SECONDS: Final = 0.5
+"""Time in seconds between two steps."""
+_LAST_SECONDS: Final = 1.0
+"""Longest time in seconds that the end of the service waits for a step."""
 _DAY_SECONDS: Final = 86_400.0
 
 
@@ -49,7 +54,7 @@ class _Rule:
 
 
 class Retention:
-    """Deletion of what is not used, in the thread of the scheduler.
+    """Deletion of what is not used, in a thread of its own: a store that is slow to delete delays no job.
 
     Args:
         store: The database.
@@ -62,6 +67,18 @@ class Retention:
         self._settings = settings
         self._answers = answers
         self._next_at = 0.0
+        self._thread = Thread(target=self._run, name="retention", daemon=True)
+        self._is_stopping = Event()
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread; a deletion that does not end soon is given up with the process, and done again later."""
+        self._is_stopping.set()
+        if self._thread.is_alive():
+            self._thread.join(_LAST_SECONDS)
 
     def step(self) -> None:
         """Delete a few things, if it is time to."""
@@ -72,6 +89,14 @@ class Retention:
         deleted += self._store.delete_old_deliveries_of_all_projects(time.time() - DELIVERY_DAYS * _DAY_SECONDS)
         if deleted:
             self._next_at = 0.0
+
+    def _run(self) -> None:
+        while not self._is_stopping.wait(_TURN_SECONDS):
+            try:
+                self.step()
+            except Exception:
+                if not self._is_stopping.is_set():
+                    LOG.exception("retention failed; it is tried again in %g s", PAUSE_SECONDS)
 
     def _rules(self) -> Iterator[_Rule]:
         own = self._store.retention_of_all_projects()

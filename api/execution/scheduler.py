@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from threading import Event, Thread
 from typing import Any, Final
@@ -60,18 +59,9 @@ class Scheduler:
         settings: Settings of the service; they limit concurrent jobs, crashes and the time to end a worker.
         executor: Executor that runs the workers. The scheduler closes it when it stops.
         leases: Leases of this service; None for those of a service that is alone unless its database has a URL.
-        housekeeping: Function that is called after each check of the jobs, and does a little each time; None for none.
     """
 
-    def __init__(
-        self,
-        store: Store,
-        settings: Settings,
-        executor: Executor,
-        leases: Leases | None = None,
-        housekeeping: Callable[[], None] | None = None,
-    ) -> None:
-        self._housekeeping = housekeeping
+    def __init__(self, store: Store, settings: Settings, executor: Executor, leases: Leases | None = None) -> None:
         self._store = store
         self._settings = settings
         self._places = job_places(settings)
@@ -150,8 +140,6 @@ class Scheduler:
                 self.turn()
                 self._count()
                 self._fill_reserve()
-                if self._housekeeping is not None:
-                    self._housekeeping()
                 pause_seconds = self._settings.turn_seconds
             except Exception:
                 # For example a full disk. The jobs wait, and the service continues to answer.

@@ -50,6 +50,7 @@ class Service:
         workers: Processes in which the service parses and computes.
         scheduler: Scheduler that runs the jobs.
         deliveries: Deliveries to webhooks.
+        retention: Deletion of what is not used.
         events: Events of jobs for open streams.
         metrics: Metrics of the service for Prometheus.
         tracing: Source of spans for a collector of traces.
@@ -68,6 +69,7 @@ class Service:
     workers: Workers
     scheduler: Scheduler
     deliveries: WebhookDeliveries
+    retention: Retention
     events: EventFeed
     metrics: Metrics
     tracing: Tracing
@@ -112,8 +114,7 @@ class Service:
             delete_left(store, settings)
         workers = Workers(settings, tracing)
         answers = AnswerCache(settings.answers_directory, settings.max_answers_bytes)
-        retention = Retention(store, settings, answers)
-        scheduler = Scheduler(store, settings, make_executor(settings), housekeeping=retention.step)
+        scheduler = Scheduler(store, settings, make_executor(settings))
         deliveries = WebhookDeliveries(store, settings)
         events = EventFeed(store)
         answered = Counter({True: 0, False: 0})
@@ -125,6 +126,7 @@ class Service:
             workers=workers,
             scheduler=scheduler,
             deliveries=deliveries,
+            retention=Retention(store, settings, answers),
             events=events,
             metrics=Metrics(workers, answered, scheduler, events, deliveries),
             tracing=tracing,
@@ -174,10 +176,11 @@ class Service:
         )
 
     def start(self) -> None:
-        """Start the job scheduler, the deliveries and the server of tasks; this runs on the event loop."""
+        """Start the job scheduler, deliveries, retention and the server of tasks; this runs on the event loop."""
         self.workers.start()
         self.scheduler.start()
         self.deliveries.start()
+        self.retention.start()
         if self.deleting is not None:
             self.deleting.start()
 
@@ -192,6 +195,7 @@ class Service:
         This waits, and runs in a thread after `refuse_work`.
         """
         self.workers.reap()
+        self.retention.stop()
         self.deliveries.stop()
         self.scheduler.stop()
         if self.deleting is not None:

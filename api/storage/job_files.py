@@ -12,9 +12,9 @@ from api.settings import Settings
 from api.storage.job_directory import JobDirectory
 from api.storage.objects.bundles import Bundles, Entry
 from api.storage.objects.cache import ObjectCache
-from api.storage.objects.deletions import Deletions
+from api.storage.objects.deletions import Deletions, attempts_until
 from api.storage.objects.object_store import ObjectStore
-from api.storage.objects.stored_attempts import ARTIFACTS, attempt_place
+from api.storage.objects.stored_attempts import ARTIFACTS, StoredAttempts, attempt_place
 
 
 class JobFiles:
@@ -40,9 +40,7 @@ class JobFiles:
             last_attempt: Number of the last attempt whose files are deleted. A later attempt keeps its files.
         """
         if self._objects is not None:
-            deletions = Deletions(self._settings, self._objects)
-            for number in range(1, last_attempt + 1):
-                deletions.note(attempt_place(self._job_id, number))
+            Deletions(self._settings, self._objects).note(attempts_until(self._job_id, last_attempt))
         self._directory.clear_results(last_attempt)
 
     def clear_results_now(self, last_attempt: int) -> None:
@@ -55,8 +53,7 @@ class JobFiles:
             StoreUnavailable: If the store does not answer.
         """
         if self._objects is not None:
-            for number in range(1, last_attempt + 1):
-                self._objects.delete(attempt_place(self._job_id, number))
+            StoredAttempts(self._objects, self._job_id).delete_until(last_attempt)
         self._directory.clear_results(last_attempt)
 
     def delete(self) -> None:

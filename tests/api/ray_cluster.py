@@ -50,6 +50,7 @@ class RayCluster:
         self._port, self._client_port, self._head_port = free_ports(3)
         self.url = f"http://127.0.0.1:{self._port}"
         self._starter: subprocess.Popen[bytes] | None = None
+        self._starters: list[subprocess.Popen[bytes]] = []
 
     def __enter__(self) -> Self:
         self.start()
@@ -57,8 +58,8 @@ class RayCluster:
 
     def __exit__(self, *_: object) -> None:
         self._kill(self._processes())
-        if self._starter is not None:
-            self._starter.wait(_PATIENCE_SECONDS)
+        for starter in self._starters:
+            starter.wait(_PATIENCE_SECONDS)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def start(self) -> None:
@@ -104,7 +105,12 @@ class RayCluster:
             f"--object-store-memory={_OBJECT_STORE_BYTES}",
         ]
         with (self.folder / "start.log").open("ab") as log:
-            return subprocess.Popen(command, env=environment, cwd=ROOT, stdout=log, stderr=log, start_new_session=True)
+            starter = subprocess.Popen(
+                command, env=environment, cwd=ROOT, stdout=log, stderr=log, start_new_session=True
+            )
+
+        self._starters.append(starter)
+        return starter
 
     def _wait(self, condition: Callable[[], bool]) -> None:
         give_up_at = time.monotonic() + _PATIENCE_SECONDS

@@ -93,12 +93,14 @@ def test_the_nodes_of_ray_start_with_its_profile_and_are_reached_by_the_service_
 
 def test_the_store_of_the_other_file_works_with_its_environment(tmp_path: Path, s3: S3Server) -> None:
     """No engine runs here: its command and its variables, with moto's server instead of MinIO."""
-    assert set(environment(STORE)) == {"BITBUDGET_STORE", *environment(STORE, "bucket")}
+    variables = environment(STORE, "bucket")
+    assert environment(STORE) == {"BITBUDGET_STORE": "s3://bitbudget/service", **variables}
+    assert environment(STORE, "ray-worker") == variables, "a worker gets the URL from the service"
     secrets = tmp_path / "aws_credentials"
     secrets.write_text("[default]\naws_access_key_id = store\naws_secret_access_key = secret\n")
     changed = {"AWS_ENDPOINT_URL": s3.proxy.url, "AWS_SHARED_CREDENTIALS_FILE": str(secrets)}
     (_, option), (command,) = service(STORE, "bucket")["entrypoint"], service(STORE, "bucket")["command"]
-    variables = environment(STORE, "bucket") | changed
+    variables |= changed
     for _ in range(2):  # it is run at each start
         subprocess.run([sys.executable, option, command], env=os.environ | variables, check=True)
     with mock.patch.dict(os.environ, environment(STORE) | changed), LiveService(tmp_path / "data") as running:

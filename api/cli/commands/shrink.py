@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from api.cli.files import read_dataset, read_network_file
+from api.cli.folder_work import FolderWork
 from api.cli.main import DOES_NOT_FIT
 from api.cli.model_options import model_of, model_options
 from api.cli.options import (
@@ -18,15 +18,12 @@ from api.cli.options import (
     json_option,
     label_offset_option,
 )
-from api.cli.remote_choice import Inputs, check_checkpoints, remote_of_command
-from api.cli.text.dataset import shown_first
-from api.cli.text.progress import notes_shown, progress_line
+from api.cli.remote_choice import Inputs
 from api.cli.training_options import results_option, training_data_option, training_file_option
 from api.errors import DoesNotFit
 from api.operations.question import terms_of
 from api.operations.shrink.job import ShrinkJob, run_shrink_job
 from api.schemas.shrink import ShrinkAnswer, ShrinkRequest, ShrinkTrainingOptions
-from deploy.result_folder import check_output
 
 
 @click.command("shrink", short_help="Find the least bytes at which a network keeps a limit of quality.")
@@ -80,22 +77,18 @@ def command(
         training_file,
     )
     reading = given_reading_options(options)
-    remote = remote_of_command(is_quiet=as_json)
+    inputs = Inputs(network_file=network_file, reading=reading, data=data, label_offset=label_offset)
+    work = FolderWork(inputs=inputs, data=data, out=out, checkpoints=checkpoints, is_quiet=as_json)
     try:
-        if remote is not None:
-            check_checkpoints(checkpoints)
-            check_output(out)
-            inputs = Inputs(network_file=network_file, reading=reading, data=data, label_offset=label_offset)
-            found, artifacts = remote.shrink(request, training, inputs, out)
-        else:
-            network, name = read_network_file(network_file, reading)
-            check_output(out)
-            dataset = read_dataset(data, label_offset)
-            job = ShrinkJob(network=network, network_name=name, request=request, dataset=dataset, options=training)
-            with progress_line(is_wanted=not as_json) as report:
-                found, artifacts = run_shrink_job(
-                    job, out, report=shown_first(job.dataset, notes_shown(report)), checkpoint_directory=checkpoints
-                )
+        found, artifacts = work.done(
+            lambda network, name, dataset, report: run_shrink_job(
+                ShrinkJob(network=network, network_name=name, request=request, dataset=dataset, options=training),
+                out,
+                report=report,
+                checkpoint_directory=checkpoints,
+            ),
+            lambda service: service.shrink(request, training, inputs, out),
+        )
     except DoesNotFit as error:
         _print(error.answer, as_json=as_json)
         return DOES_NOT_FIT

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from api.cli.files import read_dataset, read_network_file
+from api.cli.folder_work import FolderWork
 from api.cli.main import DOES_NOT_FIT
 from api.cli.model_options import model_of, model_options
 from api.cli.options import (
@@ -18,16 +18,13 @@ from api.cli.options import (
     json_option,
     label_offset_option,
 )
-from api.cli.remote_choice import Inputs, check_checkpoints, remote_of_command
-from api.cli.text.dataset import shown_first
-from api.cli.text.progress import notes_shown, progress_line
+from api.cli.remote_choice import Inputs
 from api.cli.training_options import results_option, training_data_option, training_file_option
 from api.errors import DoesNotFit
 from api.operations.question import terms_of
 from api.operations.train import MainJob, run_main_job
 from api.schemas.fit import FitAnswer
 from api.schemas.reports import TrainAnswer
-from deploy.result_folder import check_output
 from qat.options.training import TrainingOptions
 from qat.training.process_rank import is_first_process
 
@@ -76,22 +73,18 @@ def command(
         TrainingOptions, {name: value for name, value in options.items() if name not in REQUEST_FIELDS}, training_file
     )
     reading = given_reading_options(options)
-    remote = remote_of_command(is_quiet=as_json)
+    inputs = Inputs(network_file=network_file, reading=reading, data=data, label_offset=label_offset)
+    work = FolderWork(inputs=inputs, data=data, out=out, checkpoints=checkpoints, is_quiet=as_json)
     try:
-        if remote is not None:
-            check_checkpoints(checkpoints)
-            check_output(out)
-            inputs = Inputs(network_file=network_file, reading=reading, data=data, label_offset=label_offset)
-            training_report, artifacts = remote.train(request, training, inputs, out)
-        else:
-            network, name = read_network_file(network_file, reading)
-            check_output(out)
-            dataset = read_dataset(data, label_offset)
-            job = MainJob(network=network, network_name=name, request=request, dataset=dataset, options=training)
-            with progress_line(is_wanted=not as_json and is_first_process()) as report:
-                training_report, artifacts = run_main_job(
-                    job, out, report=shown_first(job.dataset, notes_shown(report)), checkpoint_directory=checkpoints
-                )
+        training_report, artifacts = work.done(
+            lambda network, name, dataset, report: run_main_job(
+                MainJob(network=network, network_name=name, request=request, dataset=dataset, options=training),
+                out,
+                report=report,
+                checkpoint_directory=checkpoints,
+            ),
+            lambda service: service.train(request, training, inputs, out),
+        )
     except DoesNotFit as error:
         _answer(error.answer, out, as_json=as_json)
         return DOES_NOT_FIT

@@ -105,7 +105,8 @@ class DeliveryRecords(ProjectRecords):
         Args:
             delivery: The delivery, as it was before the attempt began.
             outcome: What came of the attempt.
-            retry_at: Unix time in seconds of the next attempt; None if there is none.
+            retry_at: Unix time in seconds of the next attempt; None if there is none. There is none either if the
+                webhook was disabled during this attempt.
         """
         of_attempt = (DELIVERIES.c.attempts == delivery.attempts + 1) & (DELIVERIES.c.state == DeliveryState.SENDING)
         is_done = outcome.error is None
@@ -119,7 +120,10 @@ class DeliveryRecords(ProjectRecords):
         }
         health = update(WEBHOOKS).where(WEBHOOKS.c.id == delivery.webhook_id)
         failing = WEBHOOKS.c.failing_since
+        is_disabled = select(WEBHOOKS.c.disabled_at).where(WEBHOOKS.c.id == delivery.webhook_id)
         with self._database.writing() as connection:
+            if retry_at is not None and connection.execute(is_disabled).scalar() is not None:
+                values |= {"state": DeliveryState.FAILED, "due_at": None}
             change = update(DELIVERIES).where(DELIVERIES.c.id == delivery.id, of_attempt)
             if connection.execute(change.values(values)).rowcount == 0:
                 return False

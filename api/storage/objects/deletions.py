@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -17,12 +18,15 @@ from typing import Final
 from api.settings import Settings
 from api.storage.content_lock import content_lock
 from api.storage.database import Store
+from api.storage.disk_space import DiskReserve
 from api.storage.objects.errors import StoreUnavailable
 from api.storage.objects.object_store import ObjectStore
+from api.storage.objects.stored_attempts import StoredAttempts
 from deploy.atomic_write import write_atomically
 
 LOG: Final = logging.getLogger("bitbudget.store")
 
+_UNTIL: Final = re.compile(r"jobs/([^/]+)/until-([0-9]+)")
 _KINDS: Final = {"networks": "network", "datasets": "dataset"}
 
 
@@ -38,6 +42,7 @@ class Deletions:
         self._settings = settings
         self._objects = objects
         self._directory = settings.data_directory / "deletions"
+        self._reserve = DiskReserve(settings)
 
     @classmethod
     def of(cls, settings: Settings) -> Deletions | None:
@@ -49,7 +54,8 @@ class Deletions:
         """Delete all objects below some places now, or later if the store does not answer.
 
         Args:
-            places: `networks/ID` or `datasets/ID`, which the caller has locked, `jobs/ID` or `jobs/ID/attempt-NUMBER`.
+            places: `networks/ID` or `datasets/ID`, which the caller has locked, `jobs/ID`, or what `attempts_until`
+                returns.
 
         Raises:
             OSError: If a note cannot be written.
@@ -69,8 +75,12 @@ class Deletions:
             OSError: If the note cannot be written.
         """
         note = self._directory / hashlib.sha256(place.encode()).hexdigest()
-        self._directory.mkdir(exist_ok=True)
-        write_atomically(note, place)
+
+        def write() -> None:
+            self._directory.mkdir(exist_ok=True)
+            write_atomically(note, place)
+
+        self._reserve.with_room(write)  # deleting frees space, also on a disk that is full
         return note
 
     def work_off(self, store: Store) -> None:
@@ -93,11 +103,16 @@ class Deletions:
         if folder in _KINDS:
             with content_lock(store, self._settings, place):
                 self._delete_unless(place, lambda: store.has_file_in_any_project(_KINDS[folder], rest))
-        elif place.count("/") == 1:
-            self._delete_unless(place, lambda: store.job_of_any_project(rest) is not None)
+        elif match := _UNTIL.fullmatch(place):
+            StoredAttempts(self._objects, match[1]).delete_until(int(match[2]))
         else:
-            self._objects.delete(place)
+            self._delete_unless(place, lambda: store.job_of_any_project(rest) is not None)
 
     def _delete_unless(self, place: str, is_needed: Callable[[], bool]) -> None:
         if not is_needed():
             self._objects.delete(place)
+
+
+def attempts_until(job_id: str, number: int) -> str:
+    """Return the place that stands for the objects of an attempt of a job and of all earlier ones."""
+    return f"jobs/{job_id}/until-{number}"

@@ -66,6 +66,7 @@ class ObjectStore:
                 f"the variables of AWS, or file:///FOLDER, not one that begins with '{url.partition(':')[0][:40]}'"
             )
         self._is_folder = parts.scheme == "file"
+        self._is_tried = True
         self.url: Final = url
 
     @classmethod
@@ -86,12 +87,15 @@ class ObjectStore:
             RequestError: If the store cannot be used.
         """
         name = f"check-{uuid.uuid4().hex}"
+        self._is_tried = False
         try:
             self.write(f"{name}/object", b"bitbudget")
             is_usable = self.names(name) == [f"{name}/object"] and self.read(f"{name}/object") == b"bitbudget"
             self.delete(name)
         except (StoreUnavailable, ObjectMissing, OSError) as error:
             raise RequestError(f"the store '{self.url}' cannot be used: {_cause(error)}; {_advice(error)}") from error
+        finally:
+            self._is_tried = True
         if not is_usable:
             raise RequestError(f"the store '{self.url}' did not return what was just written; use another store")
 
@@ -214,7 +218,8 @@ class ObjectStore:
             raise self._unavailable(error) from error
 
     def _unavailable(self, error: Exception) -> StoreUnavailable:
-        LOG.warning("the store %s cannot be used: %s: %s", self.url, type(error).__name__, error)
+        if self._is_tried:  # before, whoever starts the service gets the whole message
+            LOG.warning("the store %s cannot be used: %s: %s", self.url, type(error).__name__, error)
         return StoreUnavailable(
             "the store of the service does not answer at the moment; nothing was changed, try again later"
         )
@@ -241,7 +246,7 @@ def _s3_files() -> Any:
 
 def _cause(error: Exception) -> str:
     cause = error.__cause__ or error
-    return " ".join(str(cause).split())[:300] or type(cause).__name__
+    return " ".join(str(cause).split())[:300].rstrip(".") or type(cause).__name__
 
 
 def _advice(error: Exception) -> str:

@@ -29,6 +29,7 @@ LOG: Final = logging.getLogger("bitbudget.store")
 ARTIFACTS: Final = "artifacts"
 CHECKPOINT: Final = "checkpoint"
 _MANIFEST: Final = re.compile(rf"{PREFIX}([1-9][0-9]*)/{re.escape(MANIFEST)}")
+_OWNER: Final = re.compile(rf"{PREFIX}([0-9]+)/")
 _TRIES: Final = 5
 """Number of times that files are read which a worker replaces at the same moment."""
 
@@ -99,15 +100,18 @@ class StoredAttempts:
             return
         LOG.warning("job %s begins without the checkpoint in the store, which is damaged", self._job_id)
 
-    def delete_earlier(self, number: int) -> None:
-        """Delete the bundles of all attempts before one that has a bundle of its own.
+    def delete_until(self, number: int) -> None:
+        """Delete all that an attempt and earlier ones have stored; what later ones have stored is kept.
+
+        Args:
+            number: Number of the attempt.
 
         Raises:
             StoreUnavailable: If the store does not answer.
         """
-        for earlier in self.numbers():
-            if earlier < number:
-                self._objects.delete(attempt_place(self._job_id, earlier))
+        folder = f"jobs/{self._job_id}"
+        found = [(name, _OWNER.match(name.removeprefix(f"{folder}/"))) for name in self._objects.names(folder)]
+        self._objects.delete_objects([name for name, match in found if match and int(match[1]) <= number])
 
     def _copy(self, number: int, job_root: Path) -> None:
         place = attempt_place(self._job_id, number)

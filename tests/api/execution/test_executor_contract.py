@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
+from typing import Any, cast, get_args
 
 import pytest
 
-from api.execution.executor import Attempt, Executor, Handle
+from api.execution.executor import Attempt, Executor, ExecutorUnavailable, Handle
 from api.execution.executors import EXECUTORS
 from api.execution.ray_executor import RayExecutor
 from api.execution.subprocess_executor import SubprocessExecutor
@@ -22,7 +22,7 @@ from api.storage.job_directory import JobDirectory
 from tests.api.execution.thread_executor import Cluster, ThreadExecutor, Worker
 from tests.api.ray_cluster import end_shared_ray_cluster, shared_ray_cluster
 
-TIMEOUT_SECONDS = 20.0
+TIMEOUT_SECONDS = 60.0
 
 
 @dataclass
@@ -62,13 +62,33 @@ def thread_house(_: Path) -> House:
     return House(lambda: ThreadExecutor(cluster))
 
 
+class Patient:
+    """An executor whose calls are repeated while its cluster is too busy to answer, as the scheduler does."""
+
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
+
+    def __getattr__(self, name: str) -> Any:
+        def call(*arguments: Any) -> Any:
+            give_up_at = time.monotonic() + TIMEOUT_SECONDS
+            while True:
+                try:
+                    return getattr(self._executor, name)(*arguments)
+                except ExecutorUnavailable:
+                    if time.monotonic() > give_up_at:
+                        raise
+                    time.sleep(0.5)
+
+        return call
+
+
 def ray_house(folder: Path) -> House:
-    cluster = shared_ray_cluster()
+    cluster, worker = shared_ray_cluster(), ("-m", "tests.api.execution.scripted_worker")
     settings = Settings(
         data_directory=folder, executor="ray", ray_address=cluster.url, ray_python=sys.executable, job_processors=1
     )
     return House(
-        lambda: RayExecutor(settings, ("-m", "tests.api.execution.scripted_worker")),
+        lambda: cast("Executor", Patient(RayExecutor(settings, worker, closing_seconds=TIMEOUT_SECONDS))),
         lambda attempt: log.read_text() if (log := JobDirectory.of(attempt.job_id, settings).log).exists() else "",
         suffix=f"-{folder.name}",
     )

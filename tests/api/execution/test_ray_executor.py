@@ -108,9 +108,8 @@ def opened(
 ) -> Iterator[tuple[RayExecutor, Scripted]]:
     monkeypatch.setattr(ray_executor, "GONE_SECONDS", GONE_SECONDS)
     monkeypatch.setattr(ray_executor, "_FRESH_SECONDS", 0.0)
-    monkeypatch.setattr(ray_executor, "_CLOSING_SECONDS", 0.0)
     cluster, url = scripted
-    executor = RayExecutor(Settings(data_directory=tmp_path, executor="ray", ray_address=url))
+    executor = RayExecutor(Settings(data_directory=tmp_path, executor="ray", ray_address=url), closing_seconds=0.0)
     yield executor, cluster
     executor.close()
 

@@ -7,12 +7,14 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from api.execution.executor import Attempt, ExecutorUnavailable
+from api.execution.ray_executor import RayExecutor
 from api.settings import Settings
 from api.storage.database import Store
 from tests.api.execution.test_crashes import assert_whole, job_request
@@ -159,6 +161,18 @@ def test_a_job_whose_node_is_lost_continues_on_another_one(tmp_path: Path) -> No
             assert attempts_of(services.data, job_id) == 2
         finally:
             services.end()
+
+
+def test_a_cluster_with_a_token_wants_it(tmp_path: Path) -> None:
+    token = "f2b6e1a09c7d4c1c8a5e3d2b1a0f9e8d"  # noqa: S105  # of this cluster alone
+    with RayCluster(processors=1, RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=token) as cluster:
+        settings = Settings(data_directory=tmp_path, executor="ray", ray_address=cluster.url)
+        attempt = Attempt("job", 1)
+        for given, is_welcome in ((None, False), ("0" * 32, False), (token, True)):
+            executor = RayExecutor(settings.model_copy(update={"ray_token": given}))
+            with nullcontext() if is_welcome else pytest.raises(ExecutorUnavailable, match=r"answered 40[13]"):
+                assert executor.find(attempt) is None
+            executor.close()
 
 
 def wait_until(condition: Callable[[], Any]) -> None:

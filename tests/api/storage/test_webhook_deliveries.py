@@ -27,7 +27,7 @@ from api.services.webhook_addresses import Address
 from api.services.webhook_signatures import new_secret
 from api.settings import Settings
 from api.storage.database import Store
-from api.storage.webhook_records import Delivery, Webhook
+from api.storage.webhook_records import Delivery, Outcome, Webhook
 from tests.api.webhook_receiver import PATIENCE_SECONDS, Receiver, answer, is_signed
 
 LOOPBACK = "127.0.0.0/8"
@@ -228,6 +228,19 @@ def test_a_receiver_that_is_gone_is_disabled_at_once(store: Store, tmp_path: Pat
     until(lambda: (found := store.webhook(webhook.id)) and "410" in str(found.disabled_reason))
     store.add_job("b", {}, None)
     assert [each.state for each in deliveries_of(store, webhook)] == ["failed"]
+
+
+def test_an_attempt_that_was_under_way_when_its_webhook_was_disabled_is_the_last_one(store: Store) -> None:
+    webhook = add_webhook(store, "https://hook.example/", events=["job.queued"])
+    store.add_job("a", {}, None)
+    (delivery,) = deliveries_of(store, webhook)
+    assert store.take_delivery_of_any_project(delivery, 10)
+    assert not store.take_delivery_of_any_project(delivery, 10), "it was taken"
+    store.disable_webhook_of_any_project(webhook.id, "a test")
+    assert [each.state for each in deliveries_of(store, webhook)] == ["sending"]
+    assert store.end_attempt_of_any_project(delivery, Outcome(500, "", "status 500"), time.time() + 5)
+    assert [(each.state, each.due_at) for each in deliveries_of(store, webhook)] == [("failed", None)]
+    assert not store.end_attempt_of_any_project(delivery, Outcome(200, "", None), None), "it has ended"
 
 
 def test_a_redirection_is_not_followed(store: Store, tmp_path: Path, stack: ExitStack) -> None:

@@ -73,7 +73,7 @@ def test_the_newest_files_win_wherever_they_are(tmp_path: Path) -> None:
     fourth, bundle = first.begin(4)
     assert read(fourth) == {"epoch": "6"}
     bundle.save("checkpoint")
-    StoredAttempts(first.objects, JOB).delete_earlier(4)
+    StoredAttempts(first.objects, JOB).delete_until(3)
     assert StoredAttempts(first.objects, JOB).numbers() == [4]
     with pytest.raises(AttemptSuperseded, match="attempt 4 of the job has started"):
         second.begin(3)

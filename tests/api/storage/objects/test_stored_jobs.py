@@ -50,6 +50,7 @@ def epochs_of_last_attempt(data: Path, job_id: str) -> list[int]:
     return [event.data["epoch"] for event in events[last:] if event.data.get("phase") == "training"]
 
 
+@pytest.mark.long
 def test_a_job_continues_on_a_machine_that_has_the_database_and_the_store(
     tmp_path: Path, s3: S3Server, url: str
 ) -> None:

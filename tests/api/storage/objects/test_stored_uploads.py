@@ -6,12 +6,14 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Barrier, Thread
 
 import httpx
 import pytest
 
+from api.http.service import Service
 from api.services.datasets import Datasets
 from api.services.networks import Networks
 from api.settings import Settings
@@ -27,10 +29,29 @@ from tests.api.small_files import tiny_dataset, tiny_json
 BUDGET = {"flash": 400, "ram": 144, "method": "mixpc", "accounting": "paper"}
 
 
-@pytest.fixture
-def url(s3: S3Server) -> Iterator[str]:
+@dataclass(frozen=True)
+class Running:
+    """A service with a store, which the tests of this module share; each deletes what it has uploaded."""
+
+    data: Path
+    url: str
+    service: Service
+    client: httpx.Client
+
+
+@pytest.fixture(scope="module")
+def running(s3: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    data = tmp_path_factory.mktemp("stored") / "data"
     with reaching(s3):
-        yield s3.new_store()
+        url = s3.new_store()
+        with local_service(data, store_url=url) as (service, client):
+            yield Running(data, url, service, client)
+
+
+def forget(data: Path) -> None:
+    """Delete copies, and what was computed from them."""
+    for name in ("cache", "derived"):
+        shutil.rmtree(data / name, ignore_errors=True)
 
 
 def upload(client: httpx.Client, kind: str, content: bytes, name: str = "tiny.json") -> httpx.Response:
@@ -42,106 +63,107 @@ def contents(s3: S3Server, url: str) -> set[bytes]:
     return {content for name, content in s3.objects(url).items() if not name.endswith("manifest.json")}
 
 
-def test_a_network_is_stored_fitted_elsewhere_healed_and_deleted(tmp_path: Path, s3: S3Server, url: str) -> None:
-    files = saved(tmp_path / "saved")
-    data = tmp_path / "data"
-    with local_service(data, store_url=url) as (_, client):
-        first = client.post("/v1/networks", files=form(files))
-        assert first.status_code == 201, first.text
-        place = f"networks/{first.json()['id']}"
-        expected = {f"{place}/{hashlib.sha256(content).hexdigest()}": content for content in files.values()}
-        stored = s3.objects(url)
-        manifest = json.loads(stored.pop(f"{place}/manifest.json"))
-        assert stored == expected
-        assert {f"{place}/{entry['sha256']}" for entry in manifest["entries"]} == expected.keys()
-        assert not (data / "networks").exists()
-        shutil.rmtree(data / "cache")
-        shutil.rmtree(data / "derived")
-        fitted = client.post(f"/v1/{place}/fit", json=BUDGET)
-        assert fitted.status_code == 200, fitted.text
-        assert {path.read_bytes() for path in (data / "cache").iterdir()} == set(files.values())
-        for flash, fault in ((401, b"damaged"), (402, None)):
-            for name in expected:
-                s3.change(url, name, fault)
-            shutil.rmtree(data / "cache")
-            shutil.rmtree(data / "derived")
-            refused = client.post(f"/v1/{place}/fit", json={**BUDGET, "flash": flash})
-            assert refused.status_code == 422
-            assert ("is missing" if fault is None else "is damaged") in refused.json()["detail"]
-            again = client.post("/v1/networks", files=form(files))
-            assert (again.status_code, again.json()) == (200, first.json())
-            assert client.post(f"/v1/{place}/fit", json={**BUDGET, "flash": flash}).status_code == 200
-        assert client.delete(f"/v1/{place}").status_code == 204
-        assert s3.objects(url) == {}
+def test_a_network_is_stored_fitted_elsewhere_healed_and_deleted(
+    tmp_path: Path, s3: S3Server, running: Running
+) -> None:
+    files, client, url = saved(tmp_path / "saved"), running.client, running.url
+    first = client.post("/v1/networks", files=form(files))
+    assert first.status_code == 201, first.text
+    place = f"networks/{first.json()['id']}"
+    expected = {f"{place}/{hashlib.sha256(content).hexdigest()}": content for content in files.values()}
+    stored = s3.objects(url)
+    manifest = json.loads(stored.pop(f"{place}/manifest.json"))
+    assert stored == expected
+    assert {f"{place}/{entry['sha256']}" for entry in manifest["entries"]} == expected.keys()
+    assert not (running.data / "networks").exists()
+    forget(running.data)
+    fitted = client.post(f"/v1/{place}/fit", json=BUDGET)
+    assert fitted.status_code == 200, fitted.text
+    assert {path.read_bytes() for path in (running.data / "cache").iterdir()} == set(files.values())
+    for flash, fault in ((401, b"damaged"), (402, None)):
+        for name in expected:
+            s3.change(url, name, fault)
+        forget(running.data)
+        refused = client.post(f"/v1/{place}/fit", json={**BUDGET, "flash": flash})
+        assert refused.status_code == 422
+        assert ("is missing" if fault is None else "is damaged") in refused.json()["detail"]
+        again = client.post("/v1/networks", files=form(files))
+        assert (again.status_code, again.json()) == (200, first.json())
+        assert client.post(f"/v1/{place}/fit", json={**BUDGET, "flash": flash}).status_code == 200
+    assert client.delete(f"/v1/{place}").status_code == 204
+    assert s3.objects(url) == {}
 
 
-def test_a_worker_elsewhere_reads_and_checks_both(tmp_path: Path, s3: S3Server, url: str) -> None:
+def test_a_worker_elsewhere_reads_and_checks_both(tmp_path: Path, s3: S3Server, running: Running) -> None:
     """It has the database and the store, and an empty data directory."""
-    with local_service(tmp_path / "data", store_url=url) as (service, client):
-        network = upload(client, "networks", tiny_json()).json()["id"]
-        dataset = upload(client, "datasets", tiny_dataset(), "data.npz").json()["id"]
-        elsewhere = Settings(data_directory=tmp_path / "elsewhere", store_url=url)
-        networks, datasets = Networks(service.store, elsewhere), Datasets(service.store, elsewhere)
-        assert networks.with_weights(network).name == "tiny"
-        assert datasets.load(dataset).name == "data"
-        for path in (tmp_path / "elsewhere" / "cache").iterdir():
-            path.write_bytes(b"damaged by the disk")
-        assert networks.with_weights(network).name == "tiny"
-        assert datasets.load(dataset).name == "data"
-        shutil.rmtree(tmp_path / "elsewhere" / "cache")
-        for name, content in s3.objects(url).items():
-            if not name.endswith("manifest.json"):
-                s3.change(url, name, content[:-1])
-        with pytest.raises(UnreadableFile, match="is damaged; upload the same content again, and retry the job"):
-            networks.with_weights(network)
-        with pytest.raises(DatasetError, match="is damaged; upload the same content again, and retry the job"):
-            datasets.load(dataset)
-        assert upload(client, "datasets", tiny_dataset(), "data.npz").status_code == 200
-        assert datasets.load(dataset).name == "data"
+    client, url = running.client, running.url
+    network = upload(client, "networks", tiny_json()).json()["id"]
+    dataset = upload(client, "datasets", tiny_dataset(), "data.npz").json()["id"]
+    elsewhere = Settings(data_directory=tmp_path / "elsewhere", store_url=url)
+    networks, datasets = Networks(running.service.store, elsewhere), Datasets(running.service.store, elsewhere)
+    assert networks.with_weights(network).name == "tiny"
+    assert datasets.load(dataset).name == "data"
+    for path in (tmp_path / "elsewhere" / "cache").iterdir():
+        path.write_bytes(b"damaged by the disk")
+    assert networks.with_weights(network).name == "tiny"
+    assert datasets.load(dataset).name == "data"
+    forget(tmp_path / "elsewhere")
+    for name, content in s3.objects(url).items():
+        if not name.endswith("manifest.json"):
+            s3.change(url, name, content[:-1])
+    with pytest.raises(UnreadableFile, match="is damaged; upload the same content again, and retry the job"):
+        networks.with_weights(network)
+    with pytest.raises(DatasetError, match="is damaged; upload the same content again, and retry the job"):
+        datasets.load(dataset)
+    assert upload(client, "datasets", tiny_dataset(), "data.npz").status_code == 200
+    assert datasets.load(dataset).name == "data"
+    for place in (f"networks/{network}", f"datasets/{dataset}"):
+        assert client.delete(f"/v1/{place}").status_code == 204
+    assert s3.objects(url) == {}
 
 
-def test_while_the_store_does_not_answer(tmp_path: Path, s3: S3Server, url: str) -> None:
+def test_while_the_store_does_not_answer(s3: S3Server, running: Running) -> None:
     """Uploads are refused with a time after which to try again, and nothing of them is stored. Deleting works."""
-    with local_service(tmp_path, store_url=url) as (service, client):
-        network = upload(client, "networks", tiny_json()).json()["id"]
-        gone = upload(client, "datasets", tiny_dataset(), "data.npz").json()["id"]
-        back = upload(client, "datasets", tiny_dataset(samples=48), "data.npz").json()["id"]
-        shutil.rmtree(tmp_path / "cache")
-        shutil.rmtree(tmp_path / "derived")
-        s3.proxy.cut()
-        try:
-            for refused in (
-                upload(client, "datasets", tiny_dataset(samples=24), "new.npz"),
-                upload(client, "networks", tiny_json()),
-                client.post(f"/v1/networks/{network}/fit", json=BUDGET),
-            ):
-                assert (refused.status_code, refused.headers["Retry-After"]) == (503, "10")
-                assert refused.json()["type"] == "/problems/unavailable"
-                assert "the store of the service does not answer" in refused.json()["detail"]
-            for dataset in (gone, back):
-                assert client.delete(f"/v1/datasets/{dataset}").status_code == 204
-            listed = client.get("/v1/datasets").json()["items"]
-            assert [each["id"] for each in listed] == ["digits"]
-            assert client.get("/healthz").status_code == 200
-        finally:
-            s3.proxy.restore()
-        assert len(contents(s3, url)) == 3
-        assert upload(client, "datasets", tiny_dataset(samples=48), "data.npz").status_code == 201
-        deletions = Deletions.of(service.settings)
-        assert deletions is not None
-        deletions.work_off(service.store)
-        assert contents(s3, url) == {tiny_json(), tiny_dataset(samples=48)}
-        assert list((tmp_path / "deletions").iterdir()) == []
-        assert client.post(f"/v1/networks/{network}/fit", json=BUDGET).status_code == 200
+    client, url = running.client, running.url
+    network = upload(client, "networks", tiny_json()).json()["id"]
+    gone = upload(client, "datasets", tiny_dataset(), "data.npz").json()["id"]
+    back = upload(client, "datasets", tiny_dataset(samples=48), "data.npz").json()["id"]
+    forget(running.data)
+    s3.proxy.cut()
+    try:
+        for refused in (
+            upload(client, "datasets", tiny_dataset(samples=24), "new.npz"),
+            upload(client, "networks", tiny_json()),
+            client.post(f"/v1/networks/{network}/fit", json={**BUDGET, "flash": 403}),
+        ):
+            assert (refused.status_code, refused.headers["Retry-After"]) == (503, "10")
+            assert refused.json()["type"] == "/problems/unavailable"
+            assert "the store of the service does not answer" in refused.json()["detail"]
+        for dataset in (gone, back):
+            assert client.delete(f"/v1/datasets/{dataset}").status_code == 204
+        listed = client.get("/v1/datasets").json()["items"]
+        assert [each["id"] for each in listed] == ["digits"]
+        assert client.get("/healthz").status_code == 200
+    finally:
+        s3.proxy.restore()
+    assert upload(client, "datasets", tiny_dataset(samples=48), "data.npz").status_code == 201
+    deletions = Deletions.of(running.service.settings)
+    assert deletions is not None
+    deletions.work_off(running.service.store)
+    assert contents(s3, url) == {tiny_json(), tiny_dataset(samples=48)}
+    assert list((running.data / "deletions").iterdir()) == []
+    assert client.post(f"/v1/networks/{network}/fit", json={**BUDGET, "flash": 403}).status_code == 200
 
 
+@pytest.mark.long
 def test_two_services_that_store_and_delete_the_same_content(
-    tmp_path: Path, s3: S3Server, url: str, postgres: PostgresServer
+    tmp_path: Path, s3: S3Server, postgres: PostgresServer
 ) -> None:
     """Services on one database with a data directory each: a content with a record is in the store, always."""
-    database = postgres.new_database()
-    rounds, answers = 5, set()
+    database, url = postgres.new_database(), s3.new_store()
+    rounds, answers = 12, set()
     with (
+        reaching(s3),
         local_service(tmp_path / "a", store_url=url, database_url=database) as (_, first),
         local_service(tmp_path / "b", store_url=url, database_url=database) as (_, second),
     ):

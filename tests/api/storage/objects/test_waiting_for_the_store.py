@@ -18,6 +18,7 @@ from api.services.jobs import Jobs
 from api.settings import Settings
 from api.storage.database import Store
 from api.storage.job_directory import JobDirectory
+from api.storage.job_files import JobFiles
 from api.storage.objects.deletions import Deletions
 from api.storage.objects.errors import StoreUnavailable
 from api.storage.objects.object_store import ObjectStore
@@ -113,3 +114,17 @@ def test_a_checkpoint_is_uploaded_when_the_store_answers_again(
     manifest = json.loads(s3.objects(url)[f"jobs/{JOB}/attempt-1/manifest.json"])
     assert [entry["name"] for entry in manifest["entries"]] == ["artifacts/report.json"]
     assert len(s3.objects(url)) == 2
+
+
+def test_a_cancelled_job_leaves_nothing_of_its_attempts_and_a_later_one_keeps_its_files(
+    settings: Settings, store: Store, s3: S3Server
+) -> None:
+    objects, deletions = ObjectStore.of(settings), Deletions.of(settings)
+    assert objects is not None
+    assert deletions is not None
+    for number in (1, 2, 10):
+        objects.write(f"jobs/{JOB}/attempt-{number}/{'0' * 64}", b"checkpoint")
+    JobFiles(JOB, settings).clear_results(2)
+    assert len(s3.objects(str(settings.store_url))) == 3, "the scheduler does not wait for the store"
+    deletions.work_off(store)
+    assert list(s3.objects(str(settings.store_url))) == [f"jobs/{JOB}/attempt-10/{'0' * 64}"]
