@@ -9,10 +9,11 @@ from typing import Final
 from network.errors import RequestError
 
 _UNIT_BYTES: Final = {
-    "": 1, "B": 1, "kB": 1000, "KB": 1000, "MB": 1000**2, "kiB": 1024, "KiB": 1024, "MiB": 1024**2,
+    "": 1, "B": 1, "kB": 1000, "KB": 1000, "MB": 1000**2, "GB": 1000**3,
+    "kiB": 1024, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3,
 }  # fmt: skip
 
-_UNIT_OF_BITS = re.compile(r"(?P<prefix>[kKmM]?i?)(b|[bB]its?)")
+_UNIT_OF_BITS = re.compile(r"(?P<prefix>[kKmMgG]?i?)(b|[bB]its?)")
 """Units in which a lower-case b means bits: b, kb, Mb, Mib, Mbit and others, as in data sheets of flash chips."""
 
 MAX_BUDGET_BYTES: Final = 2**40
@@ -25,14 +26,14 @@ def parse_size_bytes(text: str | int, what: str) -> int:
     """Return the number of bytes of a size such as '60kB', '512 KiB', '2MB', '1.5 MiB' or '512000'.
 
     Args:
-        text: Size with or without a unit: B, kB or KB (1000 bytes), KiB or kiB (1024 bytes), MB or MiB. Units with a
-            lower-case b, such as Mb, are rejected: they mean bits, and a network would get 8 times its flash.
+        text: Size with or without a unit: B, kB or KB (1000 bytes), KiB or kiB (1024 bytes), MB, MiB, GB or GiB. Units
+            with a lower-case b, such as Mb, are rejected: they mean bits, and a network would get 8 times its flash.
         what: Name of the size in error messages, e.g. "flash".
 
     Raises:
         RequestError: if the text is not a size, not a whole number of bytes, or not from 1 byte to 1 TiB.
     """
-    expected = "expected bytes or a number with kB, KiB, MB or MiB, e.g. 512000, 60kB, 1.5MiB"
+    expected = "expected bytes or a number with kB, KiB, MB, MiB, GB or GiB, e.g. 512000, 60kB, 1.5MiB"
     match = _SIZE.fullmatch(str(text)) if not isinstance(text, bool) else None
     if match is None:
         raise RequestError(f"{what} is {str(text)[:60]!r}, which is not a size in bytes; {expected}")
@@ -40,9 +41,10 @@ def parse_size_bytes(text: str | int, what: str) -> int:
     if unit_bytes is None:
         bits = _UNIT_OF_BITS.fullmatch(match["unit"])
         if bits is not None:
+            unit = bits["prefix"].replace("m", "M").replace("g", "G") + "B"
             raise RequestError(
                 f"{what} is {str(text)[:60]!r}, and {match['unit']!r} means bits (8 bits are 1 byte); expected bytes: "
-                f"write {bits['prefix'].replace('m', 'M')}B if bytes are meant, else divide the number by 8"
+                f"write {unit} if bytes are meant, else divide the number by 8"
             )
         raise RequestError(f"{what} is {str(text)[:60]!r}, with the unknown unit {match['unit']!r}; {expected}")
     whole, _, fraction = match["number"].partition(".")

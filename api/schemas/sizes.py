@@ -36,7 +36,7 @@ def _reserve_bytes(given: object, info: ValidationInfo) -> int:
 
 
 _SIZE_TEXT: Final = {
-    "pattern": r"^ *[0-9]{1,20}(\.[0-9]{1,20})? *(B|[kKM]i?B)? *$",
+    "pattern": r"^ *[0-9]{1,20}(\.[0-9]{1,20})? *(B|[kKMG]i?B)? *$",
     "examples": ["60000", "60kB", "512 KiB"],
 }
 
@@ -49,7 +49,7 @@ _SizeText = Annotated[str, Field(**_SIZE_TEXT, json_schema_extra={"format": SIZE
 _ReservedSizeText = Annotated[str, Field(**_SIZE_TEXT, json_schema_extra={"format": SIZE_FORMAT, MAY_BE_ZERO: True})]
 
 Size = Annotated[int, Field(ge=1), BeforeValidator(_size_bytes, json_schema_input_type=_SizeText)]
-"""Number of bytes, which a client sends as text: bytes alone, or a number with kB (1000), KiB (1024), MB or MiB."""
+"""Number of bytes, which a client sends as text: bytes, or a number with kB (1000), KiB (1024), MB, MiB, GB or GiB."""
 
 ReservedSize = Annotated[int, Field(ge=0), BeforeValidator(_reserve_bytes, json_schema_input_type=_ReservedSizeText)]
 """Size that may be 0."""

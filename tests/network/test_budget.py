@@ -18,6 +18,7 @@ from network.errors import RequestError
     [
         ("1", 1), ("512000", 512_000), (2_048_000, 2_048_000), ("60kB", 60_000), ("60 kB", 60_000), ("60KB", 60_000),
         ("512KiB", 524_288), ("512 kiB", 524_288), ("2MB", 2_000_000), ("2MiB", 2_097_152), ("1.5MiB", 1_572_864),
+        ("20GB", 20_000_000_000), ("4GiB", 2**32),
         ("0.5 kB", 500), ("1.024kB", 1024), ("0.001kB", 1), ("7B", 7), (" 8 ", 8), ("1.0", 1), ("1048576MiB", 2**40),
     ],
 )  # fmt: skip
@@ -28,7 +29,7 @@ def test_sizes(text: str | int, size_bytes: int) -> None:
 NO_SIZES: list[tuple[Any, str]] = [
     ("", "expected bytes"), ("kB", "expected bytes"), ("-1", "expected bytes"), (-1, "expected bytes"),
     ("1e3", "expected bytes"), ("1.5", "whole number"), ("0.0001kB", "whole number"),
-    ("60kb/s", "expected bytes"), ("60 GB", "unit 'GB'"), ("60 mB", "unit 'mB'"), ("0", "between 1 byte"),
+    ("60kb/s", "expected bytes"), ("60 TB", "unit 'TB'"), ("60 mB", "unit 'mB'"), ("0", "between 1 byte"),
     (0, "between 1 byte"), ("2000000MiB", "between 1 byte"), ("1 2", "expected bytes"), ("1,5kB", "expected bytes"),
     ("9" * 10_000, "digits"), ("0." + "1" * 10_000 + "kB", "digits"), (True, "expected bytes"), (1.5, "whole number"),
     ("nan", "expected"), ("inf", "expected"), ("0x10", "expected"), (None, "expected"),
@@ -46,7 +47,7 @@ def test_no_sizes(text: Any, said: str) -> None:
 
 # A lower-case b means bits: "4Mb" of flash are 512 kB. "kb" and "mb" are refused too, because they can mean either.
 @pytest.mark.parametrize(
-    "unit", ["b", "bit", "bits", "kb", "Kb", "mb", "Mb", "kib", "Kib", "mib", "Mib", "Mbit", "kbits"]
+    "unit", ["b", "bit", "bits", "kb", "Kb", "mb", "Mb", "kib", "Kib", "mib", "Mib", "Mbit", "kbits", "Gb", "gib"]
 )
 def test_bits_are_not_taken_for_bytes(unit: str) -> None:
     with pytest.raises(RequestError, match=rf"'{unit}' means bits .8 bits are 1 byte.; expected bytes: write \w*B if"):

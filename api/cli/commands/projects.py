@@ -69,7 +69,7 @@ def list_projects(as_json: bool, **where: Any) -> int:
     "--size",
     "max_bytes",
     type=_Limit("size", lambda text: parse_size_bytes(text, "--size")),
-    help="Bytes that the project may store, such as 20000MB; none: no limit; default: that of the settings.",
+    help="Bytes that the project may store, such as 20GB; none: no limit; default: that of the settings.",
 )
 @click.option(
     "--queued-jobs",
