@@ -57,9 +57,11 @@ class RayCluster:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._kill(self._processes())
-        for starter in self._starters:
-            starter.wait(_PATIENCE_SECONDS)
+        while living := self._processes():  # one may start another one while it is killed
+            self._kill(living)
+            for starter in self._starters:
+                starter.wait(_PATIENCE_SECONDS)
+            time.sleep(0.1)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def start(self) -> None:
