@@ -233,6 +233,12 @@ class Unavailable(ServiceError):
     kind = UNAVAILABLE
 
 
+class ProcessesLost(Unavailable):
+    """Error: the processes that compute for requests were killed, which says nothing about the request."""
+
+    headers = MappingProxyType({"Retry-After": "1"})
+
+
 class DoesNotFit(ServiceError):
     """Error: the network of a new job does not fit the memory budget, whatever bits are chosen.
 

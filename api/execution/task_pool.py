@@ -40,6 +40,10 @@ class PoolClosed(Exception):
     """Error: the pool is closed, because the service ends."""
 
 
+class PoolLost(Exception):
+    """Error: the server of the tasks was killed while a task ran, and so was the next one."""
+
+
 class TaskPool:
     """Bounded pool of tasks, for the event loop of the service.
 
@@ -90,6 +94,7 @@ class TaskPool:
         Raises:
             PoolBusy: If the queue is full, or no place became free in time.
             PoolClosed: If the pool is closed.
+            PoolLost: If the server of the tasks was killed twice while the task ran.
         """
         began = time.monotonic()
         for _ in range(2):  # a server may have been killed while it was idle; a new one is not expected to end
@@ -109,7 +114,7 @@ class TaskPool:
                 self._mean_seconds += _SMOOTHING * (time.monotonic() - started - self._mean_seconds)
                 return outcome
         self.endings[Ending.CRASHED] += 1
-        return Outcome(Ending.CRASHED, b"the end of its parent process")
+        raise PoolLost
 
     def close(self) -> None:
         """Refuse all tasks that wait."""

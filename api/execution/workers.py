@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from api.errors import Busy, InternalFault, ReadingLimit, ServiceError, SolvingLimit, Unavailable
+from api.errors import Busy, InternalFault, ProcessesLost, ReadingLimit, ServiceError, SolvingLimit, Unavailable
 from api.execution.forked_tasks import Call, ForkedTasks
 from api.execution.task_messages import Ending, Outcome
-from api.execution.task_pool import PoolBusy, PoolClosed, TaskPool
+from api.execution.task_pool import PoolBusy, PoolClosed, PoolLost, TaskPool
 from api.execution.tracing import NO_TRACING, Tracing
 from api.services.network_structures import DamagedFile
 from api.settings import MAX_DATASET_EXPANSION, MIB, Settings
@@ -208,6 +208,11 @@ class Workers:
             ) from None
         except PoolClosed:
             raise Unavailable("the service is ending; try again later") from None
+        except PoolLost:
+            raise ProcessesLost(
+                "the processes of the service that read and solve were killed twice while they worked on this request; "
+                "send it again, and ask the operator for the log of the service if it happens again"
+            ) from None
         if outcome.ending is Ending.ANSWERED:
             return outcome.body
         raise _error_of(outcome, lane, min(seconds, whole_seconds))

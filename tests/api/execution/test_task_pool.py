@@ -18,7 +18,7 @@ import pytest
 
 from api.execution.sandbox import landlock_version
 from api.execution.task_messages import Ending, Outcome
-from api.execution.task_pool import MAX_RETRY_SECONDS, PoolBusy, PoolClosed
+from api.execution.task_pool import MAX_RETRY_SECONDS, PoolBusy, PoolClosed, PoolLost
 from tests.api.live_service import is_alive
 from tests.blocking_pool import MIB, BlockingPool
 
@@ -216,6 +216,35 @@ def test_a_task_whose_server_is_killed_dies_and_is_tried_once_more(shared_folder
     go_on.touch()
     assert future.result(30).body == b"waited"
     pool.close()
+
+
+def test_a_task_whose_server_is_killed_twice_is_not_blamed(shared_folder: Path) -> None:
+    others = servers()
+    pool = BlockingPool(TASKS, seconds=60.0)
+    future = pool.start("run", f"wait {shared_folder / 'never'}".encode(), readable=(shared_folder,))
+    for _ in range(2):
+        wait_until(lambda: bool(busy_servers() - others))
+        (server,) = busy_servers() - others
+        os.kill(server, signal.SIGKILL)
+        others.add(server)
+    with pytest.raises(PoolLost):
+        future.result(30)
+    pool.close()
+
+
+def servers() -> set[int]:
+    """Return the process ids of all servers of tasks that this process has started."""
+    found = set()
+    for children in Path(f"/proc/{os.getpid()}/task").glob("*/children"):
+        for child in map(int, children.read_text().split()):
+            if is_alive(child) and b"api.execution.task_server" in Path(f"/proc/{child}/cmdline").read_bytes():
+                found.add(child)
+    return found
+
+
+def busy_servers() -> set[int]:
+    """Return the process ids of the servers that have a task."""
+    return {each for each in servers() if Path(f"/proc/{each}/task/{each}/children").read_text()}
 
 
 def test_more_tasks_than_places_wait_and_a_full_queue_refuses_at_once(tmp_path: Path) -> None:
