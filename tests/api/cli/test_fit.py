@@ -251,7 +251,7 @@ BAD_ARGUMENTS: dict[str, tuple[list[str], str]] = {
     "a solver that is not here": (["NETWORK", "--method=exact", "--backend=pulp:MINE"], "finds no solver 'MINE'"),
     "no time": (
         ["NETWORK", "--method=exact", "--time-limit=0"],
-        "Invalid value for '--time-limit': 0.0 is not in the range 0<x<=600.0",
+        "Invalid value for '--time-limit': 0.0 is not in the range 0<x<=86400.0",
     ),
     "no such table": (["NETWORK", "--sensitivity=no.json"], "cannot read 'no.json' as a sensitivity table"),
     "unknown option": (["NETWORK", "--fast"], "No such option"),
@@ -440,7 +440,7 @@ def test_the_help_of_fit_shows_what_an_option_may_be(capsys: pytest.CaptureFixtu
         "--reserved-ram SIZE RAM that the rest of the program needs; it is subtracted from the budget. [default: 0]",
         "--method [exact|mixpl|mixpc] How bits are chosen.",
         "--time-limit FLOAT RANGE",
-        "[default: 60.0; 0<x<=600.0]",
+        "[default: 60.0; 0<x<=86400.0]",
         "--weight-bits LAYER=BITS Bits that the layer's weights may have, for the method exact;",
     ):
         assert shown in text

@@ -127,7 +127,7 @@ def hard_network(one_place: LiveService) -> str:
 
 def test_who_leaves_kills_the_work(one_place: LiveService, hard_network: str) -> None:
     connection = left_request(one_place, f"/v1/networks/{hard_network}/fit", HARD)
-    wait_until(lambda: load_of(one_place) == (1, 0))
+    wait_until(lambda: load_of(one_place) == (1, 0) and len(tasks_of(one_place)) == 1)
     (task,) = tasks_of(one_place)
     connection.close()
     wait_until(lambda: not is_alive(task))

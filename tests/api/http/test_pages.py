@@ -109,7 +109,7 @@ def test_a_list_of_jobs_reads_no_results(opened: tuple[Service, httpx.Client]) -
 
     service, _ = opened
     (name,) = _add_jobs(service.store, 1)
-    service.store.change_job(name, [JobState.CANCELLED], result={"large": 1}, artifacts=[{"a": 1}])
+    service.store.change_job(name, [JobState.CANCELLED], result={"large": 1}, artifacts=[{"size_bytes": 1}])
     job = next(each for each in service.store.jobs_page() if each.id == name)
     assert (job.result, job.artifacts) == (None, [])
     full = service.store.job(name)
