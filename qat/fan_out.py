@@ -19,6 +19,16 @@ ReportOfPart = Callable[[int, Progress], None]
 """Callback that receives the number of a part, from 0, and the progress of this part."""
 
 
+def of_first_part(report: Report) -> ReportOfPart:
+    """Return a callback that passes on the progress of the first part alone, which stands for that of all."""
+
+    def report_part(number: int, progress: Progress) -> None:
+        if number == 0:
+            report(progress)
+
+    return report_part
+
+
 class FanOut(Protocol):
     """Places that compute parts of a job."""
 

@@ -14,7 +14,7 @@ from network.layers import Layer
 from network.memory.accounting import Accounting, LayerBits
 from network.network import Network
 from network.shapes import Shape
-from solver.problem import BITS_PER_BYTE, ParameterSize
+from solver.problem import BITS_PER_BYTE, ParameterSize, sizes_of
 
 _Case = tuple[Scheme | None, bool, tuple[Shape, ...]]
 _KNOWN: Final[WeakKeyDictionary[Accounting, WeakKeyDictionary[Layer, dict[_Case, ParameterSize]]]] = WeakKeyDictionary()
@@ -55,9 +55,9 @@ def _split(
         for written in BITS
     }
     constant = sizes[WIDEST_BITS, WIDEST_BITS]
-    wide, middle, narrow = (sizes[bits, WIDEST_BITS] - constant for bits in BITS)
-    wide_output, middle_output, narrow_output = (sizes[WIDEST_BITS, bits] - constant for bits in BITS)
-    split = ParameterSize(constant, (wide, middle, narrow), (wide_output, middle_output, narrow_output))
+    by_input = sizes_of(lambda bits: sizes[bits, WIDEST_BITS] - constant)
+    by_output = sizes_of(lambda bits: sizes[WIDEST_BITS, bits] - constant)
+    split = ParameterSize(constant, by_input, by_output)
     if any(each != split.total(read, written) for (read, written), each in sizes.items()):
         raise ValueError(
             f"the accounting counts parameters of layer '{layer.name}' that are not a sum of one term by the bits of "

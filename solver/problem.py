@@ -7,7 +7,7 @@ an accounting. Sizes are whole numbers of bits for 8, 4 and 2 bits, in that orde
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,6 +21,12 @@ Sizes = tuple[int, int, int]
 """Size in bits of something at 8, 4 and 2 bits."""
 
 NOTHING: Final[Sizes] = (0, 0, 0)
+
+
+def sizes_of(size: Callable[[Bits], int]) -> Sizes:
+    """Return the sizes in bits at 8, 4 and 2 bits, from a function that returns the size in bits at given bits."""
+    widest, middle, narrowest = (size(bits) for bits in BITS)
+    return widest, middle, narrowest
 
 
 def plus(sizes: Sizes, more: Sizes) -> Sizes:

@@ -27,6 +27,7 @@ from solver.problem import (
     Sizes,
     WeightTensor,
     plus,
+    sizes_of,
 )
 from solver.question import Question
 
@@ -188,10 +189,4 @@ def _occupant_sizes(occupant: Occupant, accounting: Accounting) -> Sizes:
 
 def _sizes(size_bytes: Callable[[Bits], float]) -> Sizes:
     """Return the sizes in bits of a tensor at 8, 4 and 2 bits per element, from a function that returns bytes."""
-    return _sizes_of(lambda bits: int(BITS_PER_BYTE * size_bytes(bits)))
-
-
-def _sizes_of(size: Callable[[Bits], int]) -> Sizes:
-    """Return the sizes in bits of a tensor at 8, 4 and 2 bits per element, from a function that returns bits."""
-    widest, middle, narrowest = (size(bits) for bits in BITS)
-    return widest, middle, narrowest
+    return sizes_of(lambda bits: int(BITS_PER_BYTE * size_bytes(bits)))

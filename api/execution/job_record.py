@@ -36,6 +36,14 @@ class Saved(Protocol):
         """Return whether work was saved since the last call, or since this object was made."""
 
 
+class NothingSaved:
+    """Work of an attempt that ends before it has saved anything."""
+
+    def has_grown(self) -> bool:
+        """Return False."""
+        return False
+
+
 class JobRecord:
     """Database record of a job that runs in one attempt.
 

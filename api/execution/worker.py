@@ -19,7 +19,7 @@ from api.errors import JOB_LIMIT, problem_of, problem_of_system
 from api.execution.attempt_uploads import AttemptUploads
 from api.execution.executor import ALREADY_BEGUN
 from api.execution.heartbeat import Heartbeat
-from api.execution.job_record import JobRecord
+from api.execution.job_record import JobRecord, NothingSaved
 from api.execution.job_share import share_of
 from api.execution.observed_attempt import observed_attempt
 from api.execution.worker_command import settings_of_worker
@@ -75,7 +75,7 @@ def work(store: Store, settings: Settings, job: Job) -> None:
     except AttemptSuperseded as error:
         raise SystemExit(str(error)) from None
     except StoreUnavailable:
-        JobRecord(store, job, SavedWork(settings.jobs_directory / job.id / "none")).wait_for_store()
+        JobRecord(store, job, NothingSaved()).wait_for_store()
         return
     directory.clear_unfinished()
     uploads = None if objects is None else AttemptUploads(settings, objects, job, directory)

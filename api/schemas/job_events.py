@@ -14,7 +14,7 @@ from api.schemas.reports import ProgressAnswer
 
 
 class StateEvent(Answer):
-    """Data of an event `state`: the job has another state; `error` is added if it failed or waits for the disk."""
+    """Data of an event `state`: the new state of a job; `error` is added if it failed, or waits for disk or store."""
 
     kind: Literal["state"] = Field(description="kind of the event")
     created_at: AwareDatetime = Field(description="time of the event")

@@ -18,7 +18,7 @@ PING: Final = "webhook.ping"
 
 
 class WebhookEvent(StrEnum):
-    """Kind of event that a webhook can be told: what a job has become."""
+    """Kind of event that is delivered to a webhook: the new state of a job."""
 
     JOB_QUEUED = "job.queued"
     JOB_STARTED = "job.started"

@@ -19,11 +19,11 @@ from api.schemas.datasets import DatasetAnswer, DatasetOrigin
 from api.schemas.jobs import DIGITS
 from api.services.dataset_descriptions import describe_unread
 from api.services.operator_datasets import OperatorDatasets
-from api.services.stored_content import damage_of
+from api.services.stored_content import add_record, damage_of
 from api.settings import MAX_DATASET_EXPANSION, Settings
 from api.storage.blobs import is_digest
 from api.storage.database import Store
-from api.storage.database.quotas import Limits, QuotaExceeded
+from api.storage.database.quotas import Limits
 from api.storage.derived_files import DerivedFiles
 from api.storage.disk_space import DiskReserve
 from api.storage.objects.errors import DamagedObject
@@ -122,12 +122,7 @@ class Datasets:
                 created_at=datetime.now(UTC).timestamp(),
                 summary=answer.model_dump(mode="json"),
             )
-            try:
-                is_new = self._store.add_file(record, self._limits)
-            except QuotaExceeded:
-                if not self._store.has_file_in_any_project(KIND, upload.digest):
-                    self._blobs.delete(upload.digest)
-                raise
+            is_new = add_record(record, self._store, self._blobs, self._limits)
         return (answer, True) if is_new else (self.kept(upload.digest), False)
 
     def kept(self, dataset_id: str) -> DatasetAnswer:

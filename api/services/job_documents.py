@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 from api.schemas.job_state import JobState
 from api.schemas.jobs import echo_of
+from api.services.moments import moment_of
 from api.storage.records import Job
 
 
@@ -15,9 +14,9 @@ def job_document(job: Job) -> dict[str, object]:
         "id": job.id,
         "state": job.state,
         "revision": job.revision,
-        "created_at": _moment(job.created_at),
-        "started_at": _moment(job.started_at),
-        "finished_at": _moment(job.finished_at),
+        "created_at": moment_of(job.created_at),
+        "started_at": moment_of(job.started_at),
+        "finished_at": moment_of(job.finished_at),
         "kind": job.request.get("kind", "training"),
         "request": echo_of(job.request),
         "progress": job.progress,
@@ -28,11 +27,7 @@ def job_document(job: Job) -> dict[str, object]:
     }
 
 
-def _moment(seconds: float | None) -> datetime | None:
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
-
-
 def _waiting(job: Job) -> dict[str, object] | None:
     if job.state is not JobState.QUEUED or job.error is None:
         return None
-    return {"reason": job.error["detail"], "until": _moment(job.error["retry_at"])}
+    return {"reason": job.error["detail"], "until": moment_of(job.error["retry_at"])}

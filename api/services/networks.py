@@ -14,12 +14,12 @@ from api.schemas.networks import NetworkAnswer, NetworkSummary
 from api.services.network_descriptions import describe_network, weight_files_of
 from api.services.network_files import NetworkFiles, read_files
 from api.services.network_structures import NetworkStructures
-from api.services.stored_content import damage_of
+from api.services.stored_content import add_record, damage_of
 from api.services.upload_parsing import ParsedUpload, UploadedWeights, UploadOptions
 from api.settings import Settings
 from api.storage.blobs import is_digest
 from api.storage.database import Store
-from api.storage.database.quotas import Limits, QuotaExceeded
+from api.storage.database.quotas import Limits
 from api.storage.derived_files import DerivedFiles
 from api.storage.disk_space import DiskReserve
 from api.storage.objects.errors import DamagedObject
@@ -125,12 +125,7 @@ class Networks:
                 created_at=answer.created_at.timestamp(),
                 summary=answer.model_dump(mode="json"),
             )
-            try:
-                is_new = self._store.add_file(record, self._limits)
-            except QuotaExceeded:
-                if not self._store.has_file_in_any_project(KIND, network_id):
-                    self._blobs.delete(network_id)
-                raise
+            is_new = add_record(record, self._store, self._blobs, self._limits)
         return (answer, True) if is_new else (self.describe(network_id), False)
 
     def describe(self, network_id: str) -> NetworkAnswer:

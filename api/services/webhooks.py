@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from datetime import UTC, datetime
 from typing import Final
 
 import httpx
 
 from api.errors import LIMIT_REACHED, WEBHOOK_DISABLED, InUse, NotFound, ServiceError
 from api.schemas.webhooks import PING, DeliveryAnswer, NewWebhook, WebhookAnswer, WebhookRequest
+from api.services.moments import moment_of
 from api.services.webhook_addresses import Reach, address_of
 from api.services.webhook_signatures import new_secret
 from api.settings import Settings
@@ -213,9 +213,9 @@ def _document(webhook: Webhook) -> dict[str, object]:
         "id": webhook.id,
         "url": webhook.url,
         "events": webhook.events,
-        "created_at": _moment(webhook.created_at),
-        "failing_since": _moment(webhook.failing_since),
-        "disabled_at": _moment(webhook.disabled_at),
+        "created_at": moment_of(webhook.created_at),
+        "failing_since": moment_of(webhook.failing_since),
+        "disabled_at": moment_of(webhook.disabled_at),
         "disabled_reason": webhook.disabled_reason,
     }
 
@@ -230,17 +230,13 @@ def _described_delivery(delivery: Delivery) -> DeliveryAnswer:
             "id": delivery.id,
             "event": delivery.event,
             "job_id": json.loads(delivery.payload)["data"].get("job_id"),
-            "created_at": _moment(delivery.created_at),
+            "created_at": moment_of(delivery.created_at),
             "state": delivery.state,
             "attempts": delivery.attempts,
-            "last_attempt_at": _moment(delivery.attempted_at),
-            "next_attempt_at": _moment(delivery.due_at) if delivery.state == "waiting" else None,
+            "last_attempt_at": moment_of(delivery.attempted_at),
+            "next_attempt_at": moment_of(delivery.due_at) if delivery.state == "waiting" else None,
             "status": delivery.status,
             "answer": delivery.answer,
             "error": delivery.error,
         }
     )
-
-
-def _moment(seconds: float | None) -> datetime | None:
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)

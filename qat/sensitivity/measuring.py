@@ -13,12 +13,12 @@ from network.errors import DatasetError
 from network.network import Network
 from network.sensitivity.table import SensitivityTable
 from qat.data.dataset import Dataset, NoSamples, Samples, SampleSource, TargetSource
-from qat.fan_out import IN_ORDER, FanOut
+from qat.fan_out import IN_ORDER, FanOut, of_first_part
 from qat.float_network import FloatNetwork
 from qat.options.sensitivity import Measure, SensitivityOptions
 from qat.options.task import TaskKind
 from qat.prepare import float_module
-from qat.progress import Progress, Report, silent
+from qat.progress import Report, silent
 from qat.sensitivity.divergence import Divergence, MeasuredTensor
 from qat.sensitivity.errors import RANGE_SAMPLES, TensorErrors, tensor_errors
 from qat.sensitivity.fisher import FisherInformation
@@ -93,12 +93,8 @@ def _sums(measurement: Measurement, report: Report, fan_out: FanOut) -> Sums:
     if measurement.options.measure is not Measure.MEASURED or fan_out.width == 1:
         return measured_part(measurement, None, report)
     parts = divided(measurement.network, fan_out.width)
-
-    def first_alone(number: int, progress: Progress) -> None:
-        if number == 0:  # all parts take about the same time
-            report(progress)
-
-    measured = dict(fan_out.map(measured_part, measurement, parts, first_alone))
+    # All parts take about the same time.
+    measured = dict(fan_out.map(measured_part, measurement, parts, of_first_part(report)))
     return joined([measured[number] for number in range(len(parts))])
 
 

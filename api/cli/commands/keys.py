@@ -9,8 +9,8 @@ from typing import Any, Final
 
 import click
 
+from api.cli.database_options import database_options, opened_database
 from api.cli.setting_options import settings_of
-from api.cli.store_options import opened_store, store_options
 from api.services.access import SCOPE_MEANINGS, Scope
 from api.services.access_keys import NewKey, create_key, is_valid, revoke_key, rotate_key
 from api.settings import DEFAULT_PROJECT
@@ -47,11 +47,11 @@ def command() -> None:
     type=click.FloatRange(0, _MAX_DAYS, min_open=True),
     help="Days after which the key is refused.  [default: never]",
 )
-@store_options
+@database_options
 def create(name: str, project: str, scopes: tuple[str, ...], days: float | None, as_json: bool, **where: Any) -> int:
     """Make a key for NAME, such as a person or a pipeline, and print it: the only time that it is shown."""
     chosen = [Scope(each) for each in scopes] or list(_USUAL_SCOPES)
-    with opened_store(settings_of(where)) as store:
+    with opened_database(settings_of(where)) as store:
         new = create_key(store, project, name, chosen, None if days is None else days * _SECONDS_OF_DAY)
     _show_new(new, as_json=as_json)
     return 0
@@ -59,10 +59,10 @@ def create(name: str, project: str, scopes: tuple[str, ...], days: float | None,
 
 @command.command("list", short_help="List all keys.")
 @click.option("--project", help="List only the keys of this project.")
-@store_options
+@database_options
 def list_keys(project: str | None, as_json: bool, **where: Any) -> int:
     """List all keys, also revoked ones and those that have expired."""
-    with opened_store(settings_of(where)) as store:
+    with opened_database(settings_of(where)) as store:
         keys = store.api_keys_of_all_projects() if project is None else store.of_project(project).api_keys()
     if as_json:
         click.echo(json.dumps([_document(key) for key in keys], indent=2))
@@ -87,10 +87,10 @@ def list_keys(project: str | None, as_json: bool, **where: Any) -> int:
     show_default=True,
     help="Hours for which the old key is still accepted.",
 )
-@store_options
+@database_options
 def rotate(key_id: str, overlap_hours: float, as_json: bool, **where: Any) -> int:
     """Make a key like the one with the identifier ID, and let the old one expire."""
-    with opened_store(settings_of(where)) as store:
+    with opened_database(settings_of(where)) as store:
         new = rotate_key(store, key_id, overlap_hours * _SECONDS_OF_HOUR)
     _show_new(new, as_json=as_json)
     return 0
@@ -98,10 +98,10 @@ def rotate(key_id: str, overlap_hours: float, as_json: bool, **where: Any) -> in
 
 @command.command("revoke", short_help="Revoke a key at once.")
 @click.argument("key_id", metavar="ID")
-@store_options
+@database_options
 def revoke(key_id: str, as_json: bool, **where: Any) -> int:
     """Revoke the key with the identifier ID; a running service refuses it within two seconds."""
-    with opened_store(settings_of(where)) as store:
+    with opened_database(settings_of(where)) as store:
         key = revoke_key(store, key_id)
     click.echo(json.dumps(_document(key), indent=2) if as_json else f"the key {key.id} ({key.name}) is revoked")
     return 0

@@ -9,8 +9,8 @@ from typing import Any, Final
 import click
 from click.core import ParameterSource
 
+from api.cli.database_options import database_options, opened_database
 from api.cli.setting_options import settings_of
-from api.cli.store_options import opened_store, store_options
 from api.schemas.projects import ProjectAnswer
 from api.services.projects import describe_project, set_limits
 from api.storage.database.quotas import UNLIMITED
@@ -53,11 +53,11 @@ def command() -> None:
 
 
 @command.command("list", short_help="List all projects.")
-@store_options
+@database_options
 def list_projects(as_json: bool, **where: Any) -> int:
     """List all projects with what they have and may have."""
     settings = settings_of(where)
-    with opened_store(settings) as store:
+    with opened_database(settings) as store:
         found = [describe_project(store.of_project(name), settings) for name in store.names_of_all_projects()]
     _show(found, as_json=as_json)
     return 0
@@ -84,7 +84,7 @@ def list_projects(as_json: bool, **where: Any) -> int:
     "default.",
 )
 @click.pass_context
-@store_options
+@database_options
 def set_project(context: click.Context, /, name: str, as_json: bool, **options: Any) -> int:
     """Set what the project NAME may have; what is not given stays as it is."""
     limits = {each: options.pop(each) for each in ("max_bytes", "max_queued_jobs", "retention_days")}
@@ -94,7 +94,7 @@ def set_project(context: click.Context, /, name: str, as_json: bool, **options: 
         if context.get_parameter_source(each) is ParameterSource.COMMANDLINE
     }
     settings = settings_of(options)
-    with opened_store(settings) as store:
+    with opened_database(settings) as store:
         set_limits(store, name, **given)
         found = describe_project(store.of_project(name), settings)
     if as_json:

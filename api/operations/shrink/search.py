@@ -10,8 +10,8 @@ from api.operations.shrink.limits import keeps_limit
 from api.operations.shrink.points import PointTrainer, held_out_quality_of, seconds_of, train_apart
 from api.schemas.reports import TrainingReport
 from network.network import Network
-from qat.fan_out import IN_ORDER, FanOut
-from qat.progress import Progress, Report
+from qat.fan_out import IN_ORDER, FanOut, of_first_part
+from qat.progress import Report
 from solver.bisection import expected_judgements, may_be_judged, next_to_judge
 from solver.pareto import ParetoPoint
 
@@ -101,15 +101,13 @@ def search(
 def _train_together(
     trainer: PointTrainer, points: Sequence[ParetoPoint], numbers: Sequence[int], fan_out: FanOut
 ) -> list[int]:
-    """Train those of some points that are not kept, keep their files, and return their numbers."""
+    """Train those of some points that are not kept, keep their files, and return their numbers.
+
+    The first of them, which is judged next, has the progress.
+    """
     missing = [number for number in numbers if trainer.kept(points[number]) is None]
-
-    def first_alone(part: int, progress: Progress) -> None:
-        if part == 0:  # the point that is judged next
-            trainer.progress(progress)
-
     wanted = [points[number] for number in missing]
-    for part, files in fan_out.map(train_apart, trainer.without_progress(), wanted, first_alone):
+    for part, files in fan_out.map(train_apart, trainer.without_progress(), wanted, of_first_part(trainer.progress)):
         trainer.keep(wanted[part], files)
     trainer.progress.end()
     return missing

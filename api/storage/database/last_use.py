@@ -90,7 +90,7 @@ def note_use(connection: Connection, project: str, file_ids: Collection[str]) ->
     Args:
         connection: Connection in a transaction for writing.
         project: Name of the project.
-        file_ids: SHA-256 of each file, in hexadecimal; other texts, such as names of datasets, are no files.
+        file_ids: SHA-256 of each file, in hexadecimal; a text that names no file changes nothing.
     """
     is_named = FILES.c.kind.in_(["network", "dataset"]) & FILES.c.id.in_(sorted(file_ids))  # with kinds by the index
     used = update(FILES).where(FILES.c.project == project, is_named)

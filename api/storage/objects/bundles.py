@@ -73,7 +73,7 @@ class Bundles:
     """
 
     def __init__(self, objects: ObjectStore) -> None:
-        self.objects: Final = objects
+        self._objects = objects
 
     def write(self, place: str, files: Mapping[str, Path], unchanged: Mapping[str, Entry] | None = None) -> Manifest:
         """Write a bundle; one that is at the same place is replaced when all files of the new one are stored.
@@ -90,9 +90,9 @@ class Bundles:
         entries = dict(unchanged or {})
         for name, path in files.items():
             entries[name] = entry = entry_of(name, path)
-            self.objects.upload(f"{place}/{entry.sha256}", path)
+            self._objects.upload(f"{place}/{entry.sha256}", path)
         manifest = Manifest(entries=tuple(entries.values()))
-        self.objects.write(f"{place}/{MANIFEST}", manifest.model_dump_json().encode())
+        self._objects.write(f"{place}/{MANIFEST}", manifest.model_dump_json().encode())
         return manifest
 
     def delete_others(self, place: str, manifest: Manifest) -> None:
@@ -102,7 +102,7 @@ class Bundles:
             StoreUnavailable: If the store does not answer.
         """
         named = {f"{place}/{entry.sha256}" for entry in manifest.entries} | {f"{place}/{MANIFEST}"}
-        self.objects.delete_objects([name for name in self.objects.names(place) if name not in named])
+        self._objects.delete_objects([name for name in self._objects.names(place) if name not in named])
 
     def manifest(self, place: str) -> Manifest:
         """Return the manifest of a bundle.
@@ -113,7 +113,7 @@ class Bundles:
             StoreUnavailable: If the store does not answer.
         """
         try:
-            return Manifest.model_validate_json(self.objects.read(f"{place}/{MANIFEST}"))
+            return Manifest.model_validate_json(self._objects.read(f"{place}/{MANIFEST}"))
         except ValidationError as error:
             raise DamagedObject(f"the manifest of '{place}' in the store is damaged") from error
 
@@ -126,7 +126,7 @@ class Bundles:
             StoreUnavailable: If the store does not answer.
             OSError: If the file cannot be written.
         """
-        self.objects.download(f"{place}/{entry.sha256}", target)
+        self._objects.download(f"{place}/{entry.sha256}", target)
         if entry_of(entry.name, target) != entry:
             raise DamagedObject(f"the object '{place}/{entry.sha256}' in the store does not have its SHA-256")
 

@@ -88,10 +88,6 @@ class ObjectCache:
             file.replace(self._directory / name)
         self.make_room()
 
-    def drop(self, name: str) -> None:
-        """Delete a copy, if there is one; whoever uses it reads on."""
-        (self._directory / name).unlink(missing_ok=True)
-
     def make_room(self) -> None:
         """Delete copies that are not in use until the size is below the limit."""
         found: list[tuple[float, int, Path]] = []

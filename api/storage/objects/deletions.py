@@ -44,12 +44,6 @@ class Deletions:
         self._directory = settings.data_directory / "deletions"
         self._reserve = DiskReserve(settings)
 
-    @classmethod
-    def of(cls, settings: Settings) -> Deletions | None:
-        """Return the deletions in the store of a service; None without a store."""
-        objects = ObjectStore.of(settings)
-        return None if objects is None else cls(settings, objects)
-
     def delete(self, *places: str) -> None:
         """Delete all objects below some places now, or later if the store does not answer.
 

@@ -17,7 +17,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory, mkdtemp
 from typing import Final
 
-from api.settings import Settings
 from api.storage.attempt_directory import PREFIX, AttemptDirectory, AttemptSuperseded, attempt_numbers
 from api.storage.objects.bundles import MANIFEST, Bundles, Entry, Manifest
 from api.storage.objects.errors import DamagedObject, ObjectMissing
@@ -54,12 +53,6 @@ class StoredAttempts:
         self._objects = objects
         self._bundles = Bundles(objects)
         self._job_id = job_id
-
-    @classmethod
-    def of(cls, settings: Settings, job_id: str) -> StoredAttempts | None:
-        """Return the attempts of a job in the store of a service; None without a store."""
-        objects = ObjectStore.of(settings)
-        return None if objects is None else cls(objects, job_id)
 
     def numbers(self) -> list[int]:
         """Return the numbers of the attempts that have a bundle, in ascending order.

@@ -10,15 +10,12 @@ import os
 import random
 import signal
 import time
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from threading import Event, Thread
 from typing import Any
 
 import pytest
 
+from tests.api.execution.watched_workers import watched
 from tests.api.live_service import Answer, LiveService, is_alive
 from tests.api.postgres_server import PostgresServer
 from tests.api.small_files import DIGITS_ONNX
@@ -83,26 +80,6 @@ def workers_of(data: Path) -> list[tuple[int, str]]:
             if is_alive(process_id):
                 found.append((process_id, arguments[arguments.index("api.execution.worker") + 1]))
     return found
-
-
-@contextmanager
-def watched(data: Path) -> Iterator[list[str]]:
-    """Look all the time for jobs that two workers run; the list has a text for each that was seen."""
-    seen: list[str] = []
-    stopped = Event()
-
-    def watch() -> None:
-        while not stopped.wait(0.05):
-            counts = Counter(job for _, job in workers_of(data))
-            seen.extend(f"{count} workers run {job}" for job, count in counts.items() if count > 1)
-
-    thread = Thread(target=watch)
-    thread.start()
-    try:
-        yield seen
-    finally:
-        stopped.set()
-        thread.join()
 
 
 def job_request(service: LiveService) -> dict[str, Any]:
@@ -186,7 +163,7 @@ def play(data: Path, unbroken: dict[str, str], draw: random.Random, server: Post
     try:
         request = job_request(services.first)
         job_ids = [services.first.start_job(**request) for _ in range(3)]
-        with watched(data) as doubled:
+        with watched(lambda: workers_of(data)) as doubled:
             cancelled = disturb(services, data, job_ids, draw)
             wait_until_final(services.first, job_ids)
         assert doubled == []

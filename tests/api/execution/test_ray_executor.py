@@ -1,4 +1,4 @@
-"""The Ray executor where Ray has no answer, the wrong one, or has lost sight of a worker; a real cluster is elsewhere.
+"""The Ray executor on a server that does not answer, answers wrongly, or does not know a worker; no cluster is needed.
 
 The contract and whole jobs run on real clusters (`test_executor_contract`, `test_ray_jobs`). Here, a server with the
 paths of Ray's Jobs API says what a cluster says only after minutes, or after it was cut off.

@@ -18,7 +18,8 @@ from api.execution.ray_executor import RayExecutor
 from api.settings import Settings
 from api.storage.database import Store
 from tests.api.execution.test_crashes import assert_whole, job_request
-from tests.api.execution.test_fault_rounds import contents, watched, workers_of
+from tests.api.execution.test_fault_rounds import contents, workers_of
+from tests.api.execution.watched_workers import watched
 from tests.api.live_service import Answer, LiveService, is_alive, is_training
 from tests.api.ray_cluster import RayCluster
 
@@ -128,7 +129,7 @@ def test_a_killed_head_loses_nothing_and_runs_nothing_twice(services: Services, 
     service = services.latest
     request: dict[str, Any] = job_request(service, epochs=EPOCHS)
     unbroken = finished(service, service.start_job(**request))
-    with watched(services.data) as seen:
+    with watched(lambda: workers_of(services.data)) as seen:
         job_id = service.start_job(**request)
         wait_for_epoch(service, job_id, 5)
         cluster.kill()
@@ -152,7 +153,7 @@ def test_a_job_whose_node_is_lost_continues_on_another_one(tmp_path: Path) -> No
             service = services.latest
             job_id = service.start_job(**job_request(service, epochs=EPOCHS))
             wait_for_epoch(service, job_id, 5)
-            with watched(services.data) as seen:
+            with watched(lambda: workers_of(services.data)) as seen:
                 cluster.kill_node(node)
                 cluster.add_node(processors=1)
                 job = finished(service, job_id)

@@ -13,11 +13,7 @@ import random
 import shutil
 import signal
 import time
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from threading import Event, Thread
 
 import pytest
 
@@ -32,6 +28,7 @@ from tests.api.execution.test_fault_rounds import (
     wait_until_final,
     workers_of,
 )
+from tests.api.execution.watched_workers import watched
 from tests.api.live_service import LiveService, kill
 from tests.api.postgres_server import PostgresServer
 from tests.api.s3_server import S3Server, reaching
@@ -70,25 +67,6 @@ class Machines:
         for service in self.services:
             if service.process.poll() is None:
                 service.end(signal.SIGTERM)
-
-    @contextmanager
-    def watched(self) -> Iterator[list[str]]:
-        """Look all the time for jobs that two workers run; the list has a text for each that was seen."""
-        seen: list[str] = []
-        stopped = Event()
-
-        def watch() -> None:
-            while not stopped.wait(0.05):
-                counts = Counter(job for _, job in self.workers())
-                seen.extend(f"{count} workers run {job}" for job, count in counts.items() if count > 1)
-
-        thread = Thread(target=watch)
-        thread.start()
-        try:
-            yield seen
-        finally:
-            stopped.set()
-            thread.join()
 
 
 def disturb(machines: Machines, s3: S3Server, job_ids: list[str], draw: random.Random) -> set[str]:
@@ -144,7 +122,7 @@ def test_two_machines_on_one_store_lose_and_double_nothing(
         try:
             request = job_request(machines.services[0])
             job_ids = [machines.services[0].start_job(**request) for _ in range(3)]
-            with machines.watched() as doubled:
+            with watched(machines.workers) as doubled:
                 cancelled = disturb(machines, s3, job_ids, draw)
                 wait_until_final(machines.services[0], job_ids)
             assert doubled == []

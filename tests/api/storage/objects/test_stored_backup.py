@@ -18,6 +18,7 @@ from api.storage.backup.making import make_backup
 from api.storage.backup.restoring import restore_backup
 from api.storage.database import Store
 from api.storage.objects.errors import StoreUnavailable
+from api.storage.objects.object_store import ObjectStore
 from api.storage.objects.opening import opened_store
 from api.storage.objects.stored_attempts import StoredAttempts
 from network.errors import RequestError
@@ -76,7 +77,7 @@ def test_from_a_data_directory_into_a_store_and_back(
     names = {str(path.relative_to(second.data_directory)) for path in second.data_directory.rglob("*")}
     assert names == {"bitbudget.sqlite", "jobs", f"jobs/{JOB}", f"jobs/{JOB}/log.txt"}
     assert {name.partition("/")[0] for name in s3.objects(url)} == {"networks", "datasets", "jobs"}
-    assert StoredAttempts.of(second, JOB).numbers() == [3]  # type: ignore[union-attr]  # it has a store
+    assert StoredAttempts(ObjectStore(str(second.store_url)), JOB).numbers() == [3]
     with pytest.raises(BackupError, match=r"store 's3://.*' is not empty"):
         restore_backup(backup, Settings(data_directory=tmp_path / "other", store_url=url))
     make_backup(second, tmp_path / "second.tar")

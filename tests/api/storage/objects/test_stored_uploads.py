@@ -19,6 +19,7 @@ from api.services.networks import Networks
 from api.settings import Settings
 from api.storage.database import Store
 from api.storage.objects.deletions import Deletions
+from api.storage.objects.object_store import ObjectStore
 from network.errors import DatasetError, UnreadableFile
 from tests.api.http.test_weight_files import form, saved
 from tests.api.local_service import local_service
@@ -147,8 +148,7 @@ def test_while_the_store_does_not_answer(s3: S3Server, running: Running) -> None
     finally:
         s3.proxy.restore()
     assert upload(client, "datasets", tiny_dataset(samples=48), "data.npz").status_code == 201
-    deletions = Deletions.of(running.service.settings)
-    assert deletions is not None
+    deletions = Deletions(running.service.settings, ObjectStore(str(running.service.settings.store_url)))
     deletions.work_off(running.service.store)
     assert contents(s3, url) == {tiny_json(), tiny_dataset(samples=48)}
     assert list((running.data / "deletions").iterdir()) == []

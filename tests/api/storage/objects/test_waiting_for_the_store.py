@@ -76,8 +76,7 @@ def test_a_job_that_cannot_begin_waits_and_is_cancelled_and_deleted(
     assert store.job(JOB) is None
     s3.proxy.restore()
     ObjectStore(str(settings.store_url)).write(f"jobs/{JOB}/attempt-1/left", b"by a worker that was late")
-    deletions = Deletions.of(settings)
-    assert deletions is not None
+    deletions = Deletions(settings, ObjectStore(str(settings.store_url)))
     deletions.work_off(store)
     assert s3.objects(str(settings.store_url)) == {}
 
@@ -119,9 +118,8 @@ def test_a_checkpoint_is_uploaded_when_the_store_answers_again(
 def test_a_cancelled_job_leaves_nothing_of_its_attempts_and_a_later_one_keeps_its_files(
     settings: Settings, store: Store, s3: S3Server
 ) -> None:
-    objects, deletions = ObjectStore.of(settings), Deletions.of(settings)
+    objects, deletions = ObjectStore.of(settings), Deletions(settings, ObjectStore(str(settings.store_url)))
     assert objects is not None
-    assert deletions is not None
     for number in (1, 2, 10):
         objects.write(f"jobs/{JOB}/attempt-{number}/{'0' * 64}", b"checkpoint")
     JobFiles(JOB, settings).clear_results(2)

@@ -15,7 +15,7 @@ from api.storage.database import Store
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
-def store_options(command: _Command) -> _Command:
+def database_options(command: _Command) -> _Command:
     """Add the options that say on which service a command works, and --json."""
     for option in (
         click.option("--json", "as_json", is_flag=True, help="Print the result as JSON."),
@@ -37,7 +37,7 @@ def store_options(command: _Command) -> _Command:
 
 
 @contextmanager
-def opened_store(settings: Settings) -> Iterator[Store]:
+def opened_database(settings: Settings) -> Iterator[Store]:
     """Open the database of the service for the duration of the context, and create it if it does not exist."""
     if settings.database_url is None:
         settings.data_directory.mkdir(parents=True, exist_ok=True)
