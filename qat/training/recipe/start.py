@@ -6,7 +6,7 @@ from typing import Final
 
 from network.allocation import WIDEST_BITS, Allocation
 from qat.options.names import BestBy
-from qat.options.post_training import NO_POST_TRAINING, ON_GRID, PostTrainingOptions
+from qat.options.post_training import NO_POST_TRAINING, PostTrainingOptions
 
 FEW_SAMPLES: Final = 1_000
 """Largest number of samples to train on with which training starts at the post-trained network."""
@@ -14,23 +14,21 @@ FEW_SAMPLES: Final = 1_000
 ROUNDING_STEPS: Final = 200
 """Number of optimizer steps that learn the rounding of a block; training follows, so that fewer than by default do."""
 
-MARGIN_WITHOUT_BATCH_NORM: Final = 0.25
-"""Margin of the rounded weights of a network without batch norm: a training of a few hundred steps hardly moves weights
-of 2 bits from the grid to another code. With batch norm, which has other learning rates, a margin undid the rounding of
-MobileNetV2 (docs/decisions/0023-training-recipe.md)."""
+ROUNDING_MARGIN: Final = 0.25
+"""Margin of the rounded weights: a training of a few hundred steps hardly moves weights of 2 bits from the grid to
+another code (docs/decisions/0023-training-recipe.md)."""
 
 MANY_HELD_OUT: Final = 1_000
 """Number of held-out samples from which the best state is chosen by quality. If 5 % of the predictions change between
 two states, the difference of their accuracies has a standard error of 0.7 points with 1,000 samples, 4 with 30."""
 
 
-def start_for(samples: int, allocation: Allocation, *, has_batch_norm: bool) -> tuple[PostTrainingOptions, str]:
+def start_for(samples: int, allocation: Allocation) -> tuple[PostTrainingOptions, str]:
     """Choose whether training starts at the calibrated or at the post-trained network.
 
     Args:
         samples: Number of samples that the network is trained on.
         allocation: Bits of the network.
-        has_batch_norm: Whether any layer of the network has batch norm, rather than all folded in the file.
 
     Returns:
         Options of post-training, which change nothing if training starts at the calibrated network; and the reason.
@@ -40,19 +38,15 @@ def start_for(samples: int, allocation: Allocation, *, has_batch_norm: bool) -> 
     few = f"{FEW_SAMPLES:,} or fewer samples"
     if samples > FEW_SAMPLES:
         return NO_POST_TRAINING, f"{samples:,} samples to train on; post-training is the start with {few}"
-    reason = f"{samples:,} samples to train on, {few}"
-    if has_batch_norm:
-        return PostTrainingOptions(rounding_steps=ROUNDING_STEPS), reason
-    start = PostTrainingOptions(rounding_steps=ROUNDING_STEPS, rounding_margin=MARGIN_WITHOUT_BATCH_NORM)
-    return start, f"{reason}; a margin because the network has no batch norm"
+    start = PostTrainingOptions(rounding_steps=ROUNDING_STEPS, rounding_margin=ROUNDING_MARGIN)
+    return start, f"{samples:,} samples to train on, {few}"
 
 
 def start_text(chosen: PostTrainingOptions) -> str:
     """Return chosen options of post-training as text."""
     if not chosen.improves:
         return "false"
-    margin = "" if chosen.rounding_margin == ON_GRID else f", margin {chosen.rounding_margin:g}"
-    return f"{chosen.rounding_steps} rounding steps of each block{margin}"
+    return f"{chosen.rounding_steps} rounding steps of each block, margin {chosen.rounding_margin:g}"
 
 
 def best_by_for(held_out: int) -> tuple[BestBy, str]:

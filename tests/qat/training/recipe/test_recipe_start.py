@@ -14,7 +14,7 @@ from qat.options.training import TrainingOptions
 from qat.progress import silent
 from qat.training.parallel import Processes
 from qat.training.recipe.recipe import recipe_for
-from qat.training.recipe.start import FEW_SAMPLES, MANY_HELD_OUT, ROUNDING_STEPS, best_by_for, start_for, start_text
+from qat.training.recipe.start import FEW_SAMPLES, MANY_HELD_OUT, ROUNDING_STEPS, best_by_for, start_for
 from qat.training.reporting import Reporter
 from tests.qat.small_problem import QUICK, allocated, problem, small_network, trained
 
@@ -30,17 +30,10 @@ def chosen_with(bits: Any = 4, **given: Any) -> dict[str, str]:
 
 
 def test_few_samples_start_at_the_post_trained_network() -> None:
-    few, _ = start_for(FEW_SAMPLES, allocated(bits=4), has_batch_norm=True)
-    assert few == PostTrainingOptions(rounding_steps=ROUNDING_STEPS)
-    assert start_for(FEW_SAMPLES + 1, allocated(bits=4), has_batch_norm=True)[0] is NO_POST_TRAINING
-    assert start_for(FEW_SAMPLES, allocated(bits=8), has_batch_norm=True)[0] is NO_POST_TRAINING
-
-
-def test_rounded_weights_of_a_network_without_batch_norm_are_near_the_float_weights() -> None:
-    chosen, reason = start_for(FEW_SAMPLES, allocated(bits=2), has_batch_norm=False)
-    assert chosen == PostTrainingOptions(rounding_steps=ROUNDING_STEPS, rounding_margin=0.25)
-    assert start_text(chosen) == f"{ROUNDING_STEPS} rounding steps of each block, margin 0.25"
-    assert "no batch norm" in reason
+    few, _ = start_for(FEW_SAMPLES, allocated(bits=4))
+    assert few == PostTrainingOptions(rounding_steps=ROUNDING_STEPS, rounding_margin=0.25)
+    assert start_for(FEW_SAMPLES + 1, allocated(bits=4))[0] is NO_POST_TRAINING
+    assert start_for(FEW_SAMPLES, allocated(bits=8))[0] is NO_POST_TRAINING
 
 
 def test_many_held_out_samples_are_compared_by_quality() -> None:
@@ -53,7 +46,7 @@ def test_many_held_out_samples_are_compared_by_quality() -> None:
 @pytest.mark.parametrize(
     ("given", "told"),
     [
-        ({}, {"post_training": f"{ROUNDING_STEPS} rounding steps of each block", "best_by": "loss"}),
+        ({}, {"post_training": f"{ROUNDING_STEPS} rounding steps of each block, margin 0.25", "best_by": "loss"}),
         ({"bits": 8}, {"post_training": "false", "best_by": "loss"}),
         ({"post_training": False, "best_by": "quality"}, {}),
         ({"post_training": PostTrainingOptions()}, {"best_by": "loss"}),
