@@ -124,8 +124,9 @@ def test_the_ablation_replaces_one_choice_at_a_time(task: Task, bits: list[Conte
 
 
 def test_what_the_recipe_chooses_anyway_has_the_key_of_the_defaults(task: Task, bits: list[Contender]) -> None:
-    """40 samples: training starts post-trained, so that batch norm is frozen and rates are relative, and the loss chooses the best
-    state."""
+    """40 samples: training starts post-trained, which freezes batch norm and makes rates relative; the loss chooses the
+    best state.
+    """
     keys = {name: entry_of(name, bits[0], task, seeds=1).resolved().trainings[0].key for name in ABLATION_NAMES}
     same = {name for name, key in keys.items() if key == keys[DEFAULTS]}
     assert same == {DEFAULTS, "batch norm frozen", "best by loss", "relative rates"}
