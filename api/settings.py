@@ -103,7 +103,8 @@ class Settings(StorageSettings, JobSettings, ProjectSettings):
     max_answers_bytes: Annotated[int, SIZE] = Field(
         default=256 * MIB,
         validation_alias="BITBUDGET_MAX_ANSWERS_SIZE",
-        description="Size of all kept answers; the one that was used least recently is deleted first.",
+        description="Size of all kept answers, of which there are 10,000 at most; the one that was used least recently "
+        "is deleted first.",
     )
     max_concurrent_jobs: int | None = Field(
         default=None,

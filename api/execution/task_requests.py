@@ -8,6 +8,7 @@ from typing import Final, Literal
 from pydantic import BaseModel, ConfigDict
 
 from api.schemas.datasets import DatasetAnswer, DatasetOrigin
+from api.schemas.received import Received
 from api.services.network_files import NetworkFiles
 from api.services.network_structures import TableScheme
 
@@ -37,7 +38,7 @@ class DeriveRequest(BaseModel):
     scheme: TableScheme | None
 
 
-class Derived(BaseModel):
+class Derived(Received):
     """What a solve needs of a network.
 
     Attributes:
@@ -87,7 +88,7 @@ class DatasetFile(BaseModel):
     max_bytes: int
 
 
-class ReadDataset(BaseModel):
+class ReadDataset(Received):
     """What the service keeps about a dataset, in addition to its file.
 
     Attributes:

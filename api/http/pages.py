@@ -12,8 +12,9 @@ from collections.abc import Callable, Sequence
 from typing import Annotated, Final, TypeVar
 
 from fastapi import Query
-from pydantic import BaseModel, Field, FiniteFloat, ValidationError
+from pydantic import Field, FiniteFloat, ValidationError
 
+from api.schemas.received import Received
 from network.errors import RequestError
 
 MAX_ITEMS: Final = 1000
@@ -33,7 +34,7 @@ _Text = Annotated[str, Field(max_length=300, pattern=r"^[^\x00]*$")]
 _Number = Annotated[int, Field(ge=0, le=2**53)]
 
 
-class _Cursor(BaseModel):
+class _Cursor(Received):
     """Content of a cursor.
 
     Attributes:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Final
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic import ConfigDict, Field, PlainSerializer, WithJsonSchema
+
+from api.schemas.received import Received
 
 SHA256_PATTERN: Final = "^[0-9a-f]{64}$"
 
@@ -12,7 +14,7 @@ Sha256 = Annotated[str, WithJsonSchema({"type": "string", "pattern": SHA256_PATT
 """A SHA-256 in hexadecimal."""
 
 
-class Answer(BaseModel):
+class Answer(Received):
     """Immutable answer of the service, which can be built from any object with attributes of the same names.
 
     An answer always has all of its fields, so that its JSON schema requires all of them.

@@ -11,6 +11,7 @@ from typing import Final
 from pydantic import BaseModel
 
 from api.schemas.networks import NetworkAnswer
+from api.schemas.received import Received
 from api.storage.uploads import Upload
 from network.errors import RequestError, UnreadableFile
 from network.reading_options import AS_IN_FILE, ReadingOptions
@@ -47,7 +48,7 @@ class UploadRequest(BaseModel):
     options: UploadOptions
 
 
-class ParsedUpload(BaseModel):
+class ParsedUpload(Received):
     """What the service stores about an uploaded network, in addition to its files.
 
     Attributes:

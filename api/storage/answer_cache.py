@@ -1,4 +1,4 @@
-"""Cache on disk of answers to questions about networks, with a limit on its size.
+"""Cache on disk of answers to questions about networks, with limits on its size and on the number of answers.
 
     answers/SHA-256 of the network-SHA-256 of the question.json
 
@@ -19,6 +19,8 @@ from typing import Final
 
 from api.settings import DEFAULT_PROJECT
 
+MAX_ANSWERS: Final = 10_000
+"""Largest number of kept answers: the service has the name of each of them in memory, some 400 bytes."""
 _DIGEST_BYTES: Final = 32
 
 
@@ -28,11 +30,13 @@ class AnswerCache:
     Args:
         directory: The directory; it is created when the first answer is written.
         max_bytes: Largest size of all answers together, in bytes.
+        max_answers: Largest number of answers.
     """
 
-    def __init__(self, directory: Path, max_bytes: int) -> None:
+    def __init__(self, directory: Path, max_bytes: int, max_answers: int = MAX_ANSWERS) -> None:
         self._directory = directory
         self._max_bytes = max_bytes
+        self._max_answers = max_answers
         self._changing = Lock()
         for incomplete in directory.glob("tmp*"):
             incomplete.unlink(missing_ok=True)
@@ -92,7 +96,7 @@ class AnswerCache:
                 self._delete(name)
 
     def _make_room(self) -> None:
-        while self._total_bytes > self._max_bytes:
+        while self._total_bytes > self._max_bytes or len(self._sizes) > self._max_answers:
             self._delete(next(iter(self._sizes)))
 
     def _delete(self, name: str) -> None:

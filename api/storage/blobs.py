@@ -106,5 +106,6 @@ class Blobs:
         """Delete the file with a given SHA-256 and its parts from the store, if they exist."""
         whole = self.path(digest)
         whole.unlink(missing_ok=True)
-        for part in self._directory.glob(f"{whole.name}.*"):
+        # `Path.glob` would compile a pattern for each digest, and Python keeps hundreds of patterns.
+        for part in [each for each in whole.parent.iterdir() if each.name.startswith(f"{whole.name}.")]:
             part.unlink(missing_ok=True)

@@ -17,14 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from pydantic import BaseModel
-
+from api.schemas.received import Received
 from deploy.atomic_write import write_atomically
 
 _ID: Final = re.compile(r"[0-9a-f]{32}")
 
 
-class _Note(BaseModel):
+class _Note(Received):
     """Content of the file beside the bytes of an upload.
 
     Attributes:

@@ -15,6 +15,7 @@ from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from api.schemas.received import Received
 from api.storage.objects.errors import DamagedObject
 from api.storage.objects.object_store import ObjectStore
 
@@ -40,7 +41,7 @@ class Entry(BaseModel):
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
 
 
-class Manifest(BaseModel):
+class Manifest(Received):
     """List of the files of a bundle.
 
     Attributes:
