@@ -12,6 +12,7 @@ processes.
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Mapping
 from tempfile import TemporaryDirectory
@@ -19,8 +20,10 @@ from threading import Thread
 from typing import Any, Final
 
 import ray
-from ray.train import FailureConfig, RunConfig, ScalingConfig, WorkerGroupError
-from ray.train.torch import TorchConfig, TorchTrainer
+from ray.train.torch import TorchConfig
+from ray.train.v2.api.config import FailureConfig, RunConfig, ScalingConfig  # ray.train has types of version 1
+from ray.train.v2.api.exceptions import WorkerGroupError
+from ray.train.v2.torch.torch_trainer import TorchTrainer
 
 from api.execution.executor import HEARTBEAT_SECONDS
 from api.execution.job_share import JobShare
@@ -40,6 +43,8 @@ from qat.training.parallel import PROCESS_GROUP_TIMEOUT
 
 WAITING: Final = "waiting for the training processes"
 """Phase of a job whose training processes have not begun."""
+_WITHOUT_RETRIES: Final = {"RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0"}
+"""Environment variables for Ray Train: without retries, an actor that announces the loss of nodes is of no use."""
 _ON_CPU: Final = "gloo"
 _ON_GPU: Final = "cpu:gloo,cuda:nccl"
 """Backends of torch for processes with a GPU, which may be told to train on the CPU all the same."""
@@ -63,6 +68,7 @@ def train_on_cluster(
         BitbudgetError, OSError, MemoryError: If a process raises it.
         ray.train.TrainingFailedError: If a process is lost, or fails otherwise.
     """
+    os.environ |= _WITHOUT_RETRIES
     ray.init(address="auto", log_to_driver=False, logging_level=logging.WARNING)
     try:
         given = ProcessInput(
@@ -151,7 +157,7 @@ class _Fit(Thread):
 
     def run(self) -> None:
         try:
-            self._artifacts = self._trainer.fit().return_value
+            self._artifacts = self._trainer.fit().return_value  # type: ignore[attr-defined]  # version 2 has it
         except WorkerGroupError as error:
             self._error = _cause(error.worker_failures) or error
         except BaseException as error:  # raised by `watched`

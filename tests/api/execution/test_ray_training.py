@@ -17,8 +17,14 @@ import pytest
 
 from tests.api.execution.test_crashes import assert_whole, job_request
 from tests.api.execution.test_fault_rounds import contents, workers_of
-from tests.api.execution.test_ray_jobs import attempts_of, finished, wait_for_epoch, wait_until
-from tests.api.live_service import ROOT, Answer, LiveService, is_alive
+from tests.api.execution.test_ray_jobs import (
+    PATIENCE_SECONDS,
+    attempts_of,
+    finished,
+    wait_for_epoch,
+    wait_until,
+)
+from tests.api.live_service import ROOT, LiveService, is_alive
 from tests.api.ray_cluster import RayCluster, free_ports
 from tests.api.small_files import tiny_dataset, tiny_json
 
@@ -30,7 +36,7 @@ pytestmark = [
     ),
 ]
 
-EPOCHS = 150
+EPOCHS = 300
 """Long enough that the job is in the middle of its training when a process is killed."""
 ENDLESS = 10_000
 TOGETHER = {"processors": 1, "training_processes": 2}
@@ -49,19 +55,14 @@ def service(cluster: RayCluster, tmp_path_factory: pytest.TempPathFactory) -> It
         yield running
 
 
-def start(service: LiveService, epochs: int, **training: Any) -> str:
-    request = job_request(service, epochs=epochs)
-    request["training"] |= training
-    return service.start_job(**request, resources=TOGETHER)
-
-
 def processes_of(cluster: RayCluster) -> list[int]:
     """Return the training processes of the cluster, which Ray names after their class."""
     return sorted(process_id for process_id, name in cluster.names() if "RayTrainWorker" in name)
 
 
-def by_torchrun(folder: Path, request: dict[str, Any]) -> dict[str, str]:
-    """Train with the command in two processes as torchrun starts them; return the hash of each file of the result."""
+def by_command(folder: Path, request: dict[str, Any], count: int) -> dict[str, str]:
+    """Train with the command in processes as torchrun starts them; return the hash of each file but the report."""
+    folder.mkdir()
     (folder / "tiny.json").write_bytes(tiny_json())
     (folder / "data.npz").write_bytes(tiny_dataset())
     (folder / "training.json").write_text(json.dumps(request["training"]))
@@ -70,74 +71,71 @@ def by_torchrun(folder: Path, request: dict[str, Any]) -> dict[str, str]:
         *("--training-file", "training.json", "--flash", str(request["flash"]), "--ram", str(request["ram"])),
         *("--method", request["method"], "--accounting", request["accounting"]),
     ]
-    shared = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_ports(1)[0])}
+    shared = {"WORLD_SIZE": f"{count}", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": f"{free_ports(1)[0]}"}
     shared |= {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     started = [
-        subprocess.Popen(command, cwd=folder, env={**os.environ, **shared, "RANK": str(rank), "LOCAL_RANK": str(rank)})
-        for rank in range(2)
+        subprocess.Popen(command, cwd=folder, env={**os.environ, **shared, "RANK": f"{rank}", "LOCAL_RANK": f"{rank}"})
+        for rank in range(count)
     ]
-    assert [process.wait(120) for process in started] == [0, 0]
-    return {path.name: sha256(path.read_bytes()).hexdigest() for path in (folder / "result").iterdir()}
+    assert {process.wait(PATIENCE_SECONDS) for process in started} == {0}
+    files = (path for path in (folder / "result").iterdir() if path.name != "report.json")
+    return {path.name: sha256(path.read_bytes()).hexdigest() for path in files}
 
 
 def test_the_files_are_those_of_two_processes_of_torchrun(service: LiveService, tmp_path: Path) -> None:
     request = job_request(service, epochs=3)
+    request["training"] |= {"batch_norm": "train", "learning_rate": 0.02}
     job = finished(service, service.start_job(**request, resources=TOGETHER))
     assert_whole(service, job, epochs=3)
-    expected = by_torchrun(tmp_path, request)
-    del expected["report.json"]
-    assert contents(job) == expected
-    alone = finished(service, service.start_job(**request))
-    assert contents(alone)["weights.safetensors"] != expected["weights.safetensors"], "parts have own statistics"
+    assert contents(job) == by_command(tmp_path / "two", request, count=2)
+    alone = by_command(tmp_path / "one", request, count=1)
+    assert contents(job)["weights.safetensors"] != alone["weights.safetensors"], "each part has its own statistics"
 
 
-def test_a_lost_process_ends_the_attempt_and_the_next_one_continues(service: LiveService, cluster: RayCluster) -> None:
-    unbroken = finished(service, start(service, EPOCHS))
-    job_id = start(service, EPOCHS, checkpoint_minutes=0.0)
+def test_a_lost_process_ends_the_attempt_and_the_next_one_continues(
+    service: LiveService, cluster: RayCluster, tmp_path: Path
+) -> None:
+    request = job_request(service, epochs=EPOCHS)
+    job_id = service.start_job(**request, resources=TOGETHER)
     wait_for_epoch(service, job_id, 5)
+    wait_until(lambda: any("checkpoint.safetensors" in file for file in service.files()))
     first, second = processes_of(cluster)
     os.kill(second, signal.SIGKILL)
     wait_until(lambda: attempts_of(service.data, job_id) == 2)
-    wait_until(lambda: (service.job(job_id)["progress"] or {}).get("epoch"))
-    reached = service.job(job_id)["progress"]["epoch"]
+    wait_until(lambda: (service.job(job_id)["progress"] or {}).get("phase") == "training")
+    assert service.job(job_id)["progress"]["epoch"] > 1, "it continues"
+    assert not is_alive(first)
     job = finished(service, job_id)
-    assert reached > 1
     assert_whole(service, job, epochs=EPOCHS)
     assert attempts_of(service.data, job_id) == 2
-    assert not is_alive(first)
-    assert contents(job) == contents(unbroken)
+    assert contents(job) == by_command(tmp_path / "unbroken", request, count=2)
 
 
-def test_a_cancel_ends_all_processes(service: LiveService, cluster: RayCluster) -> None:
-    job_id = start(service, ENDLESS)
+def test_the_end_of_the_worker_and_a_cancel_end_all_processes(service: LiveService, cluster: RayCluster) -> None:
+    job_id = service.start_job(**job_request(service, epochs=ENDLESS), resources=TOGETHER)
     wait_for_epoch(service, job_id, 1)
-    assert len(processes_of(cluster)) == 2
+    before = processes_of(cluster)
+    assert len(before) == 2
+    [(worker, _)] = workers_of(service.data)
+    os.kill(worker, signal.SIGKILL)
+    wait_until(lambda: not any(map(is_alive, before)))
+    wait_until(lambda: attempts_of(service.data, job_id) == 2 and len(processes_of(cluster)) == 2)
     assert service.http.post(f"/v1/jobs/{job_id}/cancel").is_success
     assert finished(service, job_id)["state"] == "cancelled"
     wait_until(lambda: not processes_of(cluster))
 
 
-def test_a_killed_worker_takes_its_processes_along(service: LiveService, cluster: RayCluster) -> None:
-    job_id = start(service, ENDLESS)
-    wait_for_epoch(service, job_id, 1)
-    before = processes_of(cluster)
-    [(worker, _)] = workers_of(service.data)
-    os.kill(worker, signal.SIGKILL)
-    wait_until(lambda: not any(map(is_alive, before)))
-    wait_until(lambda: attempts_of(service.data, job_id) == 2)
-    assert service.http.post(f"/v1/jobs/{job_id}/cancel").is_success
-    assert finished(service, job_id)["state"] == "cancelled"
-
-
 def test_an_error_of_the_processes_is_that_of_the_job(service: LiveService) -> None:
-    job = finished(service, start(service, 1, batch_size=2))
+    request = job_request(service, epochs=1)
+    request["training"]["batch_size"] = 2
+    job = finished(service, service.start_job(**request, resources=TOGETHER))
     assert (job["state"], job["error"]["type"]) == ("failed", "/problems/training-failed")
     assert "samples for 2 training processes" in job["error"]["detail"]
 
 
-def test_a_job_without_room_waits(service: LiveService, cluster: RayCluster) -> None:
-    request: Answer = job_request(service, epochs=1)
-    job_id = service.start_job(**request, resources={"processors": 2, "training_processes": 2})
+def test_a_job_without_room_waits_until_it_is_cancelled(service: LiveService, cluster: RayCluster) -> None:
+    too_much = {"processors": 2, "training_processes": 2}
+    job_id = service.start_job(**job_request(service, epochs=1), resources=too_much)
     wait_until(lambda: (service.job(job_id)["progress"] or {}).get("phase") == "waiting for the training processes")
     assert processes_of(cluster) == []
     assert service.http.post(f"/v1/jobs/{job_id}/cancel").is_success
