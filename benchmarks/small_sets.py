@@ -34,6 +34,7 @@ from qat.options.chosen import ChosenOptions
 from qat.options.names import BatchNormMode, BestBy
 from qat.options.post_training import NO_POST_TRAINING, PostTrainingOptions
 from qat.options.training import TrainingOptions
+from qat.training.recipe.start import ROUNDING_MARGIN, ROUNDING_STEPS
 
 DEFAULTS: Final = "defaults"
 POST_TRAINING: Final = "post-training"
@@ -65,7 +66,8 @@ ABLATION: Final[Mapping[str, TrainingOptions]] = MappingProxyType({
     "3 epochs of 128": TrainingOptions(epochs=3, batch_size=128),
     "batch 128": TrainingOptions(batch_size=128),
     "not post-trained": TrainingOptions(post_training=NO_POST_TRAINING),
-    "500 rounding steps": TrainingOptions(post_training=PostTrainingOptions()),
+    "500 rounding steps": TrainingOptions(post_training=PostTrainingOptions(rounding_margin=ROUNDING_MARGIN)),
+    "rounded on the grid": TrainingOptions(post_training=PostTrainingOptions(rounding_steps=ROUNDING_STEPS)),
     "batch norm trained": TrainingOptions(batch_norm=BatchNormMode.TRAIN),
     "batch norm frozen": TrainingOptions(batch_norm=BatchNormMode.FROZEN),
     "best by quality": TrainingOptions(best_by=BestBy.QUALITY),

@@ -5,9 +5,12 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Final
 
-from pydantic import Field, StrictBool, StrictInt
+from pydantic import Field, StrictBool, StrictFloat, StrictInt
 
 from network.options import Options
+
+ON_GRID: Final = 0.5
+"""Margin with which learned weights are stored as values on their quantization grid."""
 
 
 class Rounding(StrEnum):
@@ -42,6 +45,15 @@ class PostTrainingOptions(Options):
         ge=1,
         le=1_000_000,
         description="number of optimizer steps, of 32 samples each, that learn the rounding of each block of layers",
+    )
+    rounding_margin: StrictFloat = Field(
+        default=ON_GRID,
+        ge=0.01,
+        le=ON_GRID,
+        description="distance, in steps of the grid, that a stored weight keeps at least from the values that would be "
+        "rounded differently; within these bounds it is as near to the float weight as possible. 0.5: on the grid. It "
+        "does not change the network before training: a smaller margin lets a training that follows change codes of "
+        "few bits sooner",
     )
     channel_tuning: StrictBool = Field(
         default=True,

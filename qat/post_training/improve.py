@@ -65,7 +65,7 @@ def improve(
             randomness = np.random.default_rng([options.seed, 5, number])
             learn_rounding(
                 module, block, tensors, steps=plan.rounding_steps, tunes_channels=options.channel_tuning,
-                randomness=randomness, reporter=reporter,
+                margin=options.rounding_margin, randomness=randomness, reporter=reporter,
             )  # fmt: skip
         if options.bias_correction:
             reporter.begin("correcting biases", epoch=0, steps=1, cost=plan.bias_cost)

@@ -7,9 +7,10 @@ With a weight w, the scale s and the zero point z of its grid, its bits b and a 
 
 v starts where the soft weight equals the float weight. A weight whose v ends at 0 or above is rounded up.
 
-The learned weights are stored as values on the grid, so that rounding to nearest, in training and in conversion,
-reproduces them. If the grid depends on the weights (minimum and maximum), the smallest and the largest weight of each
-channel keep their codes, so that the grid does not move.
+The learned weights are stored so that rounding to nearest, in training and in conversion, reproduces them: on the grid,
+or as near to the float weights as a margin from the neighbouring codes allows. If the grid depends on the weights
+(minimum and maximum), the smallest and the largest weight of each channel keep their codes, so that the grid does not
+move.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import torch
 from torch import Tensor
 
 from deploy.arithmetic import top_code
+from qat.options.post_training import ON_GRID
 from qat.post_training.clipping import grid_depends_on_weights
 from qat.post_training.effective_weights import effective_weight, set_effective_weight
 from qat.quantizers.weights import across
@@ -40,6 +42,7 @@ class Neighbours:
         lowest_level: Lowest level -z, with the shape of `scale`.
         highest_level: Highest level 2^b - 1 - z, with the shape of `scale`.
         fixed: Whether a weight must be rounded to nearest, bool with the shape of `weight`.
+        grid_follows: Whether the grid depends on the weights.
     """
 
     step: WeightStep
@@ -48,6 +51,7 @@ class Neighbours:
     lowest_level: Tensor
     highest_level: Tensor
     fixed: Tensor
+    grid_follows: bool
 
     @classmethod
     def of(cls, step: WeightStep) -> Neighbours:
@@ -60,12 +64,13 @@ class Neighbours:
         grid = step.quantizer.grid(weight)
         scale, zero_point = across(grid.scale, weight), across(grid.zero_point, weight)
         fixed = weight == 0  # zero is on every grid, and a folded gain of zero allows no other value
-        if grid_depends_on_weights(step, weight):
+        grid_follows = grid_depends_on_weights(step, weight)
+        if grid_follows:
             rows = weight.flatten(1) if len(scale) > 1 else weight.reshape(1, -1)
             fixed_rows = fixed.view(rows.shape)
             fixed_rows.scatter_(1, rows.argmin(dim=1, keepdim=True), value=True)
             fixed_rows.scatter_(1, rows.argmax(dim=1, keepdim=True), value=True)
-        return cls(step, weight, scale, -zero_point, top_code(step.bits) - zero_point, fixed)
+        return cls(step, weight, scale, -zero_point, top_code(step.bits) - zero_point, fixed, grid_follows)
 
     def start(self) -> Tensor:
         """Return AdaRound's variables v at which the soft weight equals the real weight, for each weight inside the
@@ -98,19 +103,40 @@ class Neighbours:
         """Return the weights rounded to the nearest values on the quantization grid, with ties rounded up."""
         return self._on_grid(torch.floor(self.weight / self.scale + 0.5))
 
-    def write(self, rounded: Tensor) -> None:
-        """Store rounded weights in the layer; a channel whose quantization grid would change keeps its original
-        weights.
+    def write(self, rounded: Tensor, margin: float = ON_GRID) -> None:
+        """Store weights in the layer that are quantized to the rounded ones; a channel whose quantization grid would
+        change keeps its original weights.
 
         Args:
             rounded: Weights on the grid, float32 [output channels, ...].
+            margin: Least distance of a stored weight from those that are quantized differently, in steps of the grid,
+                up to 0.5, where the weights themselves are on the grid.
         """
-        set_effective_weight(self.step, rounded)
+        stored = rounded if margin == ON_GRID else self.nearest_within(rounded, margin)
+        set_effective_weight(self.step, stored)
         read_back = self.step.quantizer(effective_weight(self.step)).detach()
         differs = (read_back - rounded).abs() > self.scale.abs() / 4
         moved = differs.flatten(1).any(dim=1) if len(self.scale) > 1 else differs.any().expand(len(differs))
         if moved.any():
-            set_effective_weight(self.step, torch.where(across(moved, rounded), self.weight, rounded))
+            set_effective_weight(self.step, torch.where(across(moved, stored), self.weight, stored))
+
+    def nearest_within(self, rounded: Tensor, margin: float) -> Tensor:
+        """Return the values nearest to the float weights that keep a margin from the values of other codes.
+
+        Args:
+            rounded: Weights on the grid, float32 [output channels, ...].
+            margin: The margin, in steps of the grid, below 0.5.
+
+        What is beyond the outermost levels is clipped to them, and has no limit there, unless it would move the grid.
+        Fixed weights are on the grid.
+        """
+        levels = torch.round(rounded / self.scale)
+        half = ON_GRID - margin
+        beyond = 0.0 if self.grid_follows else torch.inf
+        lowest = torch.where(levels <= self.lowest_level, levels - beyond, levels - half)
+        highest = torch.where(levels >= self.highest_level, levels + beyond, levels + half)
+        within = torch.minimum(torch.maximum(self.weight / self.scale, lowest), highest) * self.scale
+        return torch.where(self.fixed, rounded, within)
 
     @property
     def _rounds_up(self) -> Tensor:

@@ -54,6 +54,7 @@ def learn_rounding(
     *,
     steps: int,
     tunes_channels: bool,
+    margin: float,
     randomness: np.random.Generator,
     reporter: Reporter,
 ) -> None:
@@ -67,6 +68,7 @@ def learn_rounding(
         tensors: Input and target tensors of the block.
         steps: Number of optimizer steps, from 1; the reporter advances once per step.
         tunes_channels: Whether factors and offsets of output channels are learned too (`qat.post_training.channels`).
+        margin: Least distance of a stored weight from those that are rounded differently, in steps of the grid.
         randomness: Random generator that chooses the samples of each step.
         reporter: Receiver of the progress.
     """
@@ -106,7 +108,7 @@ def learn_rounding(
     changes = {index: each.change() for index, each in channels.items()}
     if _mean_error(module, block, tensors, hard, changes) < nearest_error:
         for index, rounded in hard.items():
-            neighbours[index].write(rounded)
+            neighbours[index].write(rounded, margin)
         for channel in channels.values():
             channel.write()
 

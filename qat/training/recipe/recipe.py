@@ -85,8 +85,9 @@ def recipe_for(
         epochs = notes.chosen("epochs", *epochs_for(samples, batch_size, multiply_accumulates(network)))
     post_training = given.post_training
     if post_training is None:
-        post_training, reason = start_for(samples, allocation) if epochs else (NO_POST_TRAINING, "")
+        post_training, reason = NO_POST_TRAINING, ""
         if epochs:
+            post_training, reason = start_for(samples, allocation)
             notes.choices.append(Choice("post_training", start_text(post_training), reason))
     best_by = given.best_by
     if best_by is None:
@@ -108,7 +109,7 @@ def recipe_for(
     if learning_rate is None:
         learning_rate = LEARNING_RATE
         if relative is None and epochs and _follows_the_rate(given):
-            relative = notes.chosen("relative_rates", *relative_rates_for(network))
+            relative = notes.chosen("relative_rates", *relative_rates_for(network, batch_norm))
     options = ChosenOptions.of(
         given,
         batch_size=batch_size,

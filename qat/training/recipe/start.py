@@ -14,6 +14,10 @@ FEW_SAMPLES: Final = 1_000
 ROUNDING_STEPS: Final = 200
 """Number of optimizer steps that learn the rounding of a block; training follows, so that fewer than by default do."""
 
+ROUNDING_MARGIN: Final = 0.25
+"""Margin of the rounded weights: a training of a few hundred steps hardly moves weights of 2 bits from the grid to
+another code (docs/decisions/0023-training-recipe.md)."""
+
 MANY_HELD_OUT: Final = 1_000
 """Number of held-out samples from which the best state is chosen by quality. If 5 % of the predictions change between
 two states, the difference of their accuracies has a standard error of 0.7 points with 1,000 samples, 4 with 30."""
@@ -34,12 +38,15 @@ def start_for(samples: int, allocation: Allocation) -> tuple[PostTrainingOptions
     few = f"{FEW_SAMPLES:,} or fewer samples"
     if samples > FEW_SAMPLES:
         return NO_POST_TRAINING, f"{samples:,} samples to train on; post-training is the start with {few}"
-    return PostTrainingOptions(rounding_steps=ROUNDING_STEPS), f"{samples:,} samples to train on, {few}"
+    start = PostTrainingOptions(rounding_steps=ROUNDING_STEPS, rounding_margin=ROUNDING_MARGIN)
+    return start, f"{samples:,} samples to train on, {few}"
 
 
 def start_text(chosen: PostTrainingOptions) -> str:
     """Return chosen options of post-training as text."""
-    return f"{chosen.rounding_steps} rounding steps of each block" if chosen.improves else "false"
+    if not chosen.improves:
+        return "false"
+    return f"{chosen.rounding_steps} rounding steps of each block, margin {chosen.rounding_margin:g}"
 
 
 def best_by_for(held_out: int) -> tuple[BestBy, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +21,7 @@ from network.network import Network
 from qat.calibration import calibrate
 from qat.conversion import convert
 from qat.float_network import FloatNetwork
-from qat.options.post_training import PostTrainingOptions, Rounding
+from qat.options.post_training import ON_GRID, PostTrainingOptions, Rounding
 from qat.post_training.clipping import clip_weights
 from qat.post_training.effective_weights import effective_weight
 from qat.post_training.improve import improve, improvement_cost
@@ -35,6 +36,7 @@ from tests.network.float_reference import evaluate
 from tests.qat.zoo import SCHEMES, all_kinds, allocation_of, convolution, floats, random_allocation
 
 ICN_PACT = Scheme(WeightScheme.PER_LAYER_ASYM_PACT, Folding.ICN)
+PER_CHANNEL = Scheme(WeightScheme.PER_CHANNEL_SYM_LSQ, Folding.ICN)
 Array = npt.NDArray[np.float32]
 
 
@@ -115,9 +117,14 @@ def test_learned_rounding_is_near_the_optimum() -> None:
     assert best <= by_learning < best + 0.3 * (by_nearest - best)
 
 
-@settings(max_examples=20, deadline=None)
-@given(seed=st.integers(0, 10_000), scheme=st.sampled_from(SCHEMES), bits=st.sampled_from(BITS))
-def test_a_learned_rounding_is_what_is_deployed(seed: int, scheme: Scheme, bits: Bits) -> None:
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 10_000),
+    scheme=st.sampled_from(SCHEMES),
+    bits=st.sampled_from(BITS),
+    margin=st.sampled_from([ON_GRID, 0.25, 0.01]),
+)
+def test_a_learned_rounding_is_what_is_deployed(seed: int, scheme: Scheme, bits: Bits, margin: float) -> None:
     """For any learned rounding, conversion reproduces the chosen codes, and the grid has not moved."""
     network = all_kinds(seed)
     module = prepare(network, allocation_of(network, bits, scheme))
@@ -129,8 +136,13 @@ def test_a_learned_rounding_is_what_is_deployed(seed: int, scheme: Scheme, bits:
         chosen = neighbours.hard(torch.from_numpy(floats(rng, *neighbours.weight.shape)))
         before = step.quantizer.grid(neighbours.weight)
         wanted = weight_codes(chosen, before, bits)
-        neighbours.write(chosen)
+        neighbours.write(chosen, margin)
         weight = effective_weight(step)
+        # A gain of zero, or a folded gain that rounds, leaves a little.
+        moved, on_grid = ((values - neighbours.weight).abs() for values in (weight, chosen))
+        assert (moved <= on_grid + 1e-5 * neighbours.weight.abs() + 1e-6).all()
+        if margin == ON_GRID:
+            torch.testing.assert_close(weight, chosen, rtol=1e-4, atol=1e-6)
         after = step.quantizer.grid(weight)
         np.testing.assert_array_equal(weight_codes(weight, after, bits), wanted)
         # A channel of zeros has any scale.
@@ -140,6 +152,39 @@ def test_a_learned_rounding_is_what_is_deployed(seed: int, scheme: Scheme, bits:
         at_most = np.abs(neighbours.scale.numpy()) * (1 + 1e-3)
         inside = neighbours.nearest().numpy()
         assert (np.abs(chosen.numpy() - inside) <= at_most).all()
+
+
+@pytest.mark.parametrize(
+    ("weight", "level", "margin", "stored"),
+    [
+        (0.4, 0.0, 0.5, 0.0),  # on the grid
+        (0.4, 0.0, 0.25, 0.25),  # as near to the weight as the margin allows
+        (0.4, 1.0, 0.25, 0.75),  # rounded away from the nearest value
+        (0.1, 0.0, 0.25, 0.1),  # inside the margin, the weight stays
+        (2.9, 1.0, 0.25, 2.9),  # beyond the highest level, the weight is clipped and stays
+        (-2.6, -2.0, 0.25, -2.6),  # and beyond the lowest one
+        (-1.6, -1.0, 0.25, -1.25),
+    ],
+)
+@pytest.mark.parametrize("scale", [0.5, -0.5])
+def test_a_stored_weight_is_near_the_float_weight(
+    weight: float, level: float, margin: float, stored: float, scale: float
+) -> None:
+    """A 2-bit grid of the levels -2 to 1."""
+    module = prepare(dense(0, inputs=1, outputs=1), allocation_of(dense(0, inputs=1, outputs=1), 2, PER_CHANNEL))
+    (step,) = module.weight_steps()
+    of_layer = partial(torch.full, (1, 1))
+    neighbours = Neighbours(
+        step,
+        of_layer(weight * scale),
+        of_layer(scale),
+        of_layer(-2.0),
+        of_layer(1.0),
+        of_layer(False),
+        grid_follows=False,
+    )
+    found = neighbours.nearest_within(of_layer(level * scale), margin)
+    assert found.item() == pytest.approx(stored * scale)
 
 
 @settings(max_examples=10, deadline=None)

@@ -1,4 +1,4 @@
-"""The recipe's learning rate: relative to the weights without batch norm, and as given with a given rate."""
+"""The recipe's learning rate: relative to the weights unless batches are normalised; a given rate stays as it is."""
 
 from __future__ import annotations
 
@@ -32,6 +32,8 @@ def without_batch_norm(network: Network) -> Network:
     [
         ({}, True, (LEARNING_RATE, False, "false")),
         ({}, False, (LEARNING_RATE, True, "true")),
+        ({"batch_norm": "frozen"}, True, (LEARNING_RATE, True, "true")),
+        ({"post_training": None}, True, (LEARNING_RATE, True, "true")),
         ({"learning_rate": 0.01}, False, (0.01, False, None)),
         ({"learning_rate": 0.01, "relative_rates": True}, True, (0.01, True, None)),
         ({"relative_rates": False}, False, (LEARNING_RATE, False, None)),
@@ -40,7 +42,7 @@ def without_batch_norm(network: Network) -> Network:
         ({"epochs": 0}, False, (LEARNING_RATE, False, None)),
     ],
 )
-def test_rates_are_relative_without_batch_norm(given: dict[str, Any], has_norm: bool, expected: Any) -> None:
+def test_rates_are_relative_where_no_batch_is_normalised(given: dict[str, Any], has_norm: bool, expected: Any) -> None:
     network = small_network() if has_norm else without_batch_norm(small_network())
     options = TrainingOptions(**{"epochs": 1, "post_training": NO_POST_TRAINING, **given})
     recipe = recipe_for(network, allocated(), problem(), options, CPU, Processes(CPU), Reporter(silent, 0))

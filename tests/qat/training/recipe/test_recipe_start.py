@@ -31,7 +31,7 @@ def chosen_with(bits: Any = 4, **given: Any) -> dict[str, str]:
 
 def test_few_samples_start_at_the_post_trained_network() -> None:
     few, _ = start_for(FEW_SAMPLES, allocated(bits=4))
-    assert few == PostTrainingOptions(rounding_steps=ROUNDING_STEPS)
+    assert few == PostTrainingOptions(rounding_steps=ROUNDING_STEPS, rounding_margin=0.25)
     assert start_for(FEW_SAMPLES + 1, allocated(bits=4))[0] is NO_POST_TRAINING
     assert start_for(FEW_SAMPLES, allocated(bits=8))[0] is NO_POST_TRAINING
 
@@ -46,7 +46,7 @@ def test_many_held_out_samples_are_compared_by_quality() -> None:
 @pytest.mark.parametrize(
     ("given", "told"),
     [
-        ({}, {"post_training": f"{ROUNDING_STEPS} rounding steps of each block", "best_by": "loss"}),
+        ({}, {"post_training": f"{ROUNDING_STEPS} rounding steps of each block, margin 0.25", "best_by": "loss"}),
         ({"bits": 8}, {"post_training": "false", "best_by": "loss"}),
         ({"post_training": False, "best_by": "quality"}, {}),
         ({"post_training": PostTrainingOptions()}, {"best_by": "loss"}),
