@@ -86,8 +86,8 @@ def train(
     set. The best epoch is kept; the calibrated network before the first epoch is a candidate too. The test set is
     evaluated once, at the end, and does not influence any choice. Without a test set, no quality is measured.
 
-    If `torchrun` started several processes, each of them calls this function. They train together, and all return the
-    same result.
+    If `torchrun`, or another program that has joined them to a process group, started several processes, each of them
+    calls this function. They train together, and all return the same result.
 
     Args:
         network: The network, with weights.

@@ -32,7 +32,7 @@ Training = TrainingOptions | Mapping[str, Any]
 """How a network is trained: the options, or a mapping with their fields (docs/training.md)."""
 
 Resources = JobResources | Mapping[str, Any]
-"""What a job gets: `JobResources`, or a mapping with some of its fields: processors, gpus, memory."""
+"""What a job gets: `JobResources`, or a mapping with some of its fields, such as processors, gpus and memory."""
 
 StateName = Literal["queued", "running", "cancelling", "succeeded", "failed", "cancelled"]
 """Name of a state of a job."""

@@ -68,7 +68,7 @@ class JobCreation:
         return await to_thread.run_sync(self._jobs.add, resolved, idempotency_key, self._tracing.traceparent())
 
     async def _check(self, request: AnyJobRequest) -> None:
-        check_resources(self._settings, request.resources)
+        check_resources(self._settings, request)
         network_id = request.network_id
         if isinstance(request, QuestionJobRequest):
             await self._solves.answer("check", network_id, request)

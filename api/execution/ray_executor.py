@@ -31,7 +31,7 @@ from api.execution.executor import (
 from api.execution.job_share import share_of
 from api.execution.log_tail import last_lines, last_lines_of
 from api.execution.log_writer import append
-from api.execution.ray_jobs import Command, RayJobs, Submission
+from api.execution.ray_jobs import Command, RayJobs, Submission, reserved_for
 from api.execution.worker_command import (
     WORKER_ARGUMENTS,
     environment_elsewhere,
@@ -234,9 +234,7 @@ class RayExecutor:
         return Command(
             line=f"exec {shlex.join(line)}",
             environment=environment_elsewhere(settings, share),
-            processors=share.processors,
-            gpus=share.gpus,
-            memory_bytes=share.memory_bytes,
+            reserved=reserved_for(share),
             metadata={_JOB: attempt.job_id},
         )
 

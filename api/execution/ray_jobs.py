@@ -15,7 +15,10 @@ from typing import Any, Final
 import httpx
 
 from api.execution.executor import ExecutorUnavailable
+from api.execution.job_share import JobShare
 
+WAITING_PROCESSORS: Final = 0.01
+"""Share of a processor that is reserved for a worker that waits while other processes train."""
 _TIMEOUT: Final = httpx.Timeout(5.0, connect=2.0)
 """Longest times in seconds to reach the cluster, and to wait for its answer."""
 _REST_SECONDS: Final = 1.0
@@ -73,23 +76,49 @@ class Submission:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Reserved:
+    """What a Ray cluster reserves for a command.
+
+    Attributes:
+        processors: Number of processors, which may be a fraction of one.
+        gpus: Number of GPUs.
+        memory_bytes: Memory in bytes; None reserves none.
+    """
+
+    processors: float
+    gpus: int = 0
+    memory_bytes: int | None = None
+
+
+def reserved_for(share: JobShare) -> Reserved:
+    """Return what is reserved for the worker of a job.
+
+    If several processes train, each of them has the share of the job, and the worker waits for them. If it reserved
+    whole processors, the workers of several jobs could hold those for which all of them wait; if it reserved nothing,
+    Ray would start it on the head.
+
+    Args:
+        share: What the job gets.
+    """
+    if share.training_processes > 1:
+        return Reserved(processors=WAITING_PROCESSORS)
+    return Reserved(processors=share.processors, gpus=share.gpus, memory_bytes=share.memory_bytes)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Command:
     """Command that a Ray cluster runs.
 
     Attributes:
         line: Command line for a shell.
         environment: Environment variables.
-        processors: Number of processors that are reserved for it.
-        gpus: Number of GPUs that are reserved for it.
-        memory_bytes: Memory in bytes that is reserved for it; None reserves none.
+        reserved: What is reserved for it.
         metadata: Texts that Ray keeps with the submission.
     """
 
     line: str
     environment: dict[str, str]
-    processors: int
-    gpus: int = 0
-    memory_bytes: int | None = None
+    reserved: Reserved
     metadata: dict[str, str] = field(default_factory=dict)
 
 
@@ -134,11 +163,11 @@ class RayJobs:
             "entrypoint": command.line,
             "runtime_env": {"env_vars": command.environment},
             "metadata": command.metadata,
-            "entrypoint_num_cpus": command.processors,
-            "entrypoint_num_gpus": command.gpus,
+            "entrypoint_num_cpus": command.reserved.processors,
+            "entrypoint_num_gpus": command.reserved.gpus,
         }
-        if command.memory_bytes is not None:
-            document["entrypoint_memory"] = command.memory_bytes
+        if command.reserved.memory_bytes is not None:
+            document["entrypoint_memory"] = command.reserved.memory_bytes
         self._request("POST", "/api/jobs/", json=document)
 
     def stop(self, submission_id: str) -> None:

@@ -22,18 +22,18 @@ from api.execution.heartbeat import Heartbeat
 from api.execution.job_record import JobRecord, NothingSaved
 from api.execution.job_share import share_of
 from api.execution.observed_attempt import observed_attempt
+from api.execution.training_input import dataset_of, main_job_of
 from api.execution.worker_command import settings_of_worker
 from api.execution.worker_limits import MEMORY_ADVICE, is_out_of_memory, limit_worker
 from api.operations.question_job import QuestionJob, run_question_job
 from api.operations.sensitivity import SensitivityJob, run_sensitivity_job
 from api.operations.shrink.job import ShrinkJob, run_shrink_job
-from api.operations.train import MainJob, run_main_job
+from api.operations.train import run_main_job
 from api.schemas.answer import Answer, NetworkName
 from api.schemas.job_state import JobState
-from api.schemas.jobs import QuestionJobRequest, SensitivityJobRequest, ShrinkJobRequest, request_of
+from api.schemas.jobs import JobRequest, QuestionJobRequest, SensitivityJobRequest, request_of
 from api.schemas.reports import FitReport, ParetoReport, SensitivityReport, TrainingReport
 from api.schemas.shrink import ShrinkReport
-from api.services.datasets import Datasets
 from api.services.networks import Networks
 from api.settings import Settings
 from api.storage.attempt_directory import AttemptDirectory, AttemptSuperseded
@@ -49,7 +49,6 @@ from api.storage.result_files import artifacts_in
 from api.storage.saved_work import SavedWork
 from deploy.result_folder import REPORT_FILE
 from network.errors import BitbudgetError
-from qat.data.label_offset import with_label_offset
 from qat.fan_out import IN_ORDER, FanOut
 from qat.progress import Report
 
@@ -129,35 +128,40 @@ def _settle_error(record: JobRecord, error: Exception) -> None:
 
 def _run(store: Store, settings: Settings, job: Job, directory: AttemptDirectory, report: Report) -> None:
     request = request_of(job.request)
+    if isinstance(request, JobRequest):
+        _train(store, settings, job, request, directory, report)
+        return
     network = Networks(store, settings).with_weights(request.network_id)
     name = NetworkName(id=request.network_id, name=network.name)
     if isinstance(request, QuestionJobRequest):
         run_question_job(QuestionJob(network=network, network_name=name, request=request), directory.artifacts, report)
         return
-    dataset = with_label_offset(Datasets(store, settings).load(request.dataset), request.label_offset)
-    if isinstance(request, SensitivityJobRequest):
-        with _places(settings, job) as fan_out:
+    dataset = dataset_of(store, settings, request)
+    with _places(settings, job) as fan_out:
+        if isinstance(request, SensitivityJobRequest):
             measuring = SensitivityJob(
                 network=network, network_name=name, dataset=dataset, options=request.options(), fan_out=fan_out
             )
             run_sensitivity_job(measuring, directory.artifacts, report)
+            return
+        shrinking = ShrinkJob(
+            network=network, network_name=name, request=request, dataset=dataset, options=request.training,
+            fan_out=fan_out,
+        )  # fmt: skip
+        run_shrink_job(shrinking, directory.artifacts, report=report, checkpoint_directory=directory.checkpoint)
+
+
+def _train(
+    store: Store, settings: Settings, job: Job, request: JobRequest, directory: AttemptDirectory, report: Report
+) -> None:
+    """Train in this process, or let several processes of the cluster train."""
+    share = share_of(settings, job)
+    if share.training_processes > 1:
+        from api.execution.ray_training import train_on_cluster
+
+        train_on_cluster(settings, job, request, share, directory, report)
         return
-    if isinstance(request, ShrinkJobRequest):
-        with _places(settings, job) as fan_out:
-            shrinking = ShrinkJob(
-                network=network, network_name=name, request=request, dataset=dataset, options=request.training,
-                fan_out=fan_out,
-            )  # fmt: skip
-            run_shrink_job(shrinking, directory.artifacts, report=report, checkpoint_directory=directory.checkpoint)
-        return
-    training = MainJob(
-        network=network,
-        network_name=name,
-        request=request,
-        dataset=dataset,
-        options=request.training,
-        is_known_to_fit=True,  # the service has checked it before it queued the job
-    )
+    training = main_job_of(store, settings, request)
     run_main_job(training, directory.artifacts, report=report, checkpoint_directory=directory.checkpoint)
 
 

@@ -69,7 +69,12 @@ def environment_elsewhere(settings: Settings, share: JobShare) -> dict[str, str]
 
 def options_elsewhere(settings: Settings) -> list[str]:
     """Return the options that name what a worker needs and `environment_elsewhere` leaves out."""
-    return [f"--needs={_variable(_FIELDS[name])}" for name in _secrets(settings) if name in _NEEDED_SECRETS]
+    return [f"--needs={name}" for name in needed_elsewhere(settings)]
+
+
+def needed_elsewhere(settings: Settings) -> tuple[str, ...]:
+    """Return the names of the environment variables that a process on a cluster needs and is not given."""
+    return tuple(_variable(_FIELDS[name]) for name in _secrets(settings) if name in _NEEDED_SECRETS)
 
 
 def settings_of_worker(needed: Collection[str]) -> Settings:

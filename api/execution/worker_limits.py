@@ -35,9 +35,14 @@ def limit_worker(memory_bytes: int | None, nice: int) -> None:
         Path("/proc/self/oom_score_adj").write_text(str(_OOM_SCORE))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump could fill the disk
     if memory_bytes is not None:
-        _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-        limit = memory_bytes if hard == resource.RLIM_INFINITY else min(memory_bytes, hard)
-        resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+        limit_memory(memory_bytes)
+
+
+def limit_memory(memory_bytes: int) -> None:
+    """Limit the memory in bytes that this process, and each one that it will start, may allocate."""
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    limit = memory_bytes if hard == resource.RLIM_INFINITY else min(memory_bytes, hard)
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
 
 
 def is_out_of_memory(error: BaseException) -> bool:

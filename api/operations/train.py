@@ -16,7 +16,7 @@ from api.operations.fit import describe_fit, prices_of
 from api.operations.measures import MeasureChoice
 from api.operations.no_samples import is_without_samples, options_without_samples, with_made_samples
 from api.operations.question import Terms, terms_of
-from api.operations.trained_network import train_solution
+from api.operations.trained_network import BeforeTraining, nothing_before, train_solution
 from api.schemas.answer import NetworkName
 from api.schemas.fit import FitRequest
 from api.schemas.reports import Artifact, TrainingReport
@@ -78,7 +78,12 @@ def require_weights(name: str, *, has_weights: bool) -> None:
 
 
 def run_main_job(
-    job: MainJob, directory: Path, *, report: Report, checkpoint_directory: Path | None = None
+    job: MainJob,
+    directory: Path,
+    *,
+    report: Report,
+    checkpoint_directory: Path | None = None,
+    before_training: BeforeTraining = nothing_before,
 ) -> tuple[TrainingReport, list[Artifact]]:
     """Choose bits, retrain the network, convert it to integers, and write the files to a directory.
 
@@ -87,6 +92,7 @@ def run_main_job(
         directory: Directory for the files: it does not exist, is empty, or has an earlier result, which is replaced.
         report: Callback that receives the progress.
         checkpoint_directory: Directory for the checkpoints, from which an interrupted job continues; None writes none.
+        before_training: Callback that receives what is trained, just before the training.
 
     Returns:
         The report, and the files; no files if this is not the first process of a distributed training.
@@ -107,7 +113,7 @@ def run_main_job(
         solution = _count_again(job, terms, solution)
     return train_solution(
         job.dataset, job.options, solution, describe_fit(job.network_name, question, solution, prices), directory,
-        question=question, report=report, checkpoint_directory=checkpoint_directory,
+        question=question, report=report, checkpoint_directory=checkpoint_directory, before_training=before_training,
     )  # fmt: skip
 
 

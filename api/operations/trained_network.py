@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from api.schemas.reports import (
 )
 from api.storage.result_files import artifacts_in
 from deploy.result_folder import REPORT_FILE, publish, staging
+from network.allocation import Allocation
+from network.network import Network
 from qat.data.dataset import Dataset
 from qat.data.images import fitted
 from qat.data.unseen import MadeDataset
@@ -30,6 +33,13 @@ from qat.training.process_rank import is_first_process
 from solver.question import Question
 from solver.solution import Solution
 
+BeforeTraining = Callable[[Network, Allocation], None]
+"""Callback that receives a network, with its layers in the order in which they run, and the bits of its tensors."""
+
+
+def nothing_before(network: Network, allocation: Allocation) -> None:
+    """Do nothing before a training; this is the default callback."""
+
 
 def train_solution(
     dataset: Dataset,
@@ -41,6 +51,7 @@ def train_solution(
     question: Question,
     report: Report,
     checkpoint_directory: Path | None,
+    before_training: BeforeTraining = nothing_before,
 ) -> tuple[TrainingReport, list[Artifact]]:
     """Retrain a network with the bits of a solution, convert it to integers, and write the files to a directory.
 
@@ -54,6 +65,7 @@ def train_solution(
             its alternative rules count the bytes if the integer-only network does not fit by those of the solution.
         report: Callback that receives the progress.
         checkpoint_directory: Directory for the checkpoints; None writes none.
+        before_training: Callback that receives what is trained, just before the training.
 
     Raises:
         ConversionError: If the retrained network cannot be converted to integers. If it only exceeds the budget after
@@ -68,6 +80,7 @@ def train_solution(
     from deploy.qdq_ranks import output_extents
     from qat.train import train
 
+    before_training(solution.network, solution.allocation)
     result = train(
         solution.network,
         solution.allocation,

@@ -57,6 +57,14 @@ class JobResources(BaseModel):
     memory: Size | None = Field(
         default=None, description="memory that each process of the job may allocate; null: a setting"
     )
+    training_processes: StrictInt = Field(
+        default=1,
+        ge=1,
+        le=64,
+        description="number of processes of a cluster that train the network together, each on its part of every batch "
+        "and with the processors, the memory and the GPU (`gpus` 0 or 1) that are given here; only for jobs of kind "
+        "training that train at least one epoch",
+    )
 
 
 Resources = Annotated[

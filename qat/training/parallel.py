@@ -1,10 +1,11 @@
-"""Data-parallel training in several processes on one machine, one process for each GPU (or on the CPU).
+"""Data-parallel training in several processes, one process for each GPU (or on the CPU).
 
-The processes are started by `torchrun --nproc-per-node N -m api.cli.main train ...`. Each process computes its part of
-each batch, gradients are averaged over the processes, and all processes have the same network after each step. As in
-torch's DistributedDataParallel, each part is normalised by its own batch statistics; the running statistics are
-averaged after each step. Only the first process validates, tests, reports progress and writes files; it sends its
-results to the others.
+The processes are started by `torchrun --nproc-per-node N -m api.cli.main train ...`, or by a program that has joined
+them to a process group and has set the environment variables of torchrun. Each process computes its part of each
+batch, gradients are averaged over the processes, and all processes have the same network after each step. As in torch's
+DistributedDataParallel, each part is normalised by its own batch statistics; the running statistics are averaged after
+each step. Only the first process validates, tests, reports progress and writes files; it sends its results to the
+others.
 """
 
 from __future__ import annotations
@@ -149,11 +150,15 @@ class Processes:
 def joined(processor: torch.device) -> Iterator[Processes]:
     """Join the group of processes that `torchrun` started; without `torchrun`, the group consists of this process
     alone.
+
+    A process group that this process is in already is used, and left as it is.
     """
     if process_count() == 1:
         yield Processes(processor)
         return
-    dist.init_process_group("nccl" if processor.type == "cuda" else "gloo", timeout=PROCESS_GROUP_TIMEOUT)
+    is_joined = dist.is_initialized()
+    if not is_joined:
+        dist.init_process_group("nccl" if processor.type == "cuda" else "gloo", timeout=PROCESS_GROUP_TIMEOUT)
     try:
         processes = Processes(processor, dist.get_rank(), dist.get_world_size())
         try:
@@ -162,7 +167,8 @@ def joined(processor: torch.device) -> Iterator[Processes]:
             processes.release()
         dist.barrier()  # the first process must not exit while others still receive data from it
     finally:
-        dist.destroy_process_group()
+        if not is_joined:
+            dist.destroy_process_group()
 
 
 class _Forward(nn.Module):

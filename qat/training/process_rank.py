@@ -1,4 +1,7 @@
-"""Rank of this process among the processes that `torchrun` started. This module does not import torch."""
+"""Rank of this process among the processes that train together. This module does not import torch.
+
+It is in the environment variables that `torchrun` sets, and Ray Train.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ def is_first_process() -> bool:
 
 
 def process_count() -> int:
-    """Return the number of processes that train together: the value of `torchrun --nproc-per-node`, or 1 without
-    torchrun.
+    """Return the number of processes that train together, for example the value of `torchrun --nproc-per-node`; 1 if
+    there is only this process.
     """
     return int(os.environ.get("WORLD_SIZE", "1"))

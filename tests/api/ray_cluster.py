@@ -98,6 +98,7 @@ class RayCluster:
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
             "PYTHONPATH": str(ROOT),
             "RAY_USAGE_STATS_ENABLED": "0",
+            "RAY_AUTH_MODE": "disabled",  # a token in the home directory, which some earlier program made, is not used
             _MARK: str(self.folder),
             **self._environment,
         }

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,6 +25,7 @@ from api.operations.trained_network import train_solution
 from api.schemas.answer import NetworkName
 from api.schemas.reports import TrainingReport
 from api.schemas.shrink import Minimized, ShrinkRequest
+from api.storage.file_copies import Copies, copies_of, write_copies
 from deploy.result_folder import REPORT_FILE, publish, staging
 from qat.data.dataset import Dataset
 from qat.options.training import TrainingOptions
@@ -107,18 +108,14 @@ class PointTrainer:
         with TemporaryDirectory() as temporary:
             folder = Path(temporary) / self._name(point)
             self._train(point, folder, report)
-            return {
-                path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()
-            }
+            return copies_of(folder)
 
-    def keep(self, point: ParetoPoint, files: Mapping[str, bytes]) -> None:
+    def keep(self, point: ParetoPoint, files: Copies) -> None:
         """Keep the files of a point that was trained in another process."""
         folder = self._folder(point)
         folder.parent.mkdir(parents=True, exist_ok=True)
         with staging(folder) as staged:
-            for name, content in files.items():
-                (staged / name).parent.mkdir(parents=True, exist_ok=True)
-                (staged / name).write_bytes(content)
+            write_copies(files, staged)
             publish(staged, folder)
 
     def _train(self, point: ParetoPoint, folder: Path, report: Report) -> TrainingReport:

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import torch
+import torch.distributed as dist
 
 from deploy.files import save
 from qat.options.training import Compile, OptimizerKind, TrainingOptions
@@ -19,12 +20,17 @@ OPTIONS = TrainingOptions(
 
 
 def run(rank: int, count: int, port: int, out: Path, options: TrainingOptions) -> None:
-    """Train as one process; write the network's files to `out`, and the results of this process to `out/told`."""
+    """Train as one process; write the network's files to `out`, and the results of this process to `out/told`.
+
+    The last process is in a process group already, as Ray Train starts it.
+    """
     os.environ |= {
         "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(port),
     }  # fmt: skip
     torch.set_num_threads(1)
+    if rank == count - 1:
+        dist.init_process_group("gloo")
     out.mkdir(parents=True, exist_ok=True)
     phases: list[str] = []
     result = trained(
@@ -38,3 +44,6 @@ def run(rank: int, count: int, port: int, out: Path, options: TrainingOptions) -
     told = f"{losses}\n{result.accuracy}\n{result.best_epoch}\n"
     (out / "told").write_text(told)
     (out.parent / f"phases{rank}").write_text("\n".join(phases))
+    assert dist.is_initialized() is (rank == count - 1), "a group is left to the one who has made it"
+    if dist.is_initialized():
+        dist.destroy_process_group()
