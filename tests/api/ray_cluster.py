@@ -126,6 +126,11 @@ class RayCluster:
         answer = httpx.get(f"{self.url}/nodes?view=summary", headers=self._headers, timeout=10).raise_for_status()
         return sum(each["raylet"]["state"] == "ALIVE" for each in answer.json()["data"]["summary"])
 
+    @property
+    def address(self) -> str:
+        """Address of the cluster for `ray.init`."""
+        return f"127.0.0.1:{self._head_port}"
+
     def submissions(self) -> list[str]:
         """Return the identifiers of the submissions that the cluster knows."""
         answer = httpx.get(f"{self.url}/api/jobs/", headers=self._headers, timeout=10).raise_for_status()

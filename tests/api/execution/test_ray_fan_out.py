@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ import pytest
 from tests.api.execution.test_fault_rounds import contents
 from tests.api.live_service import Answer, LiveService
 from tests.api.operations.test_shrink_job import without_times
-from tests.api.ray_cluster import RayCluster
+from tests.api.ray_cluster import ROOT, RayCluster
 from tests.api.small_files import tiny_dataset, tiny_json
 
 pytestmark = pytest.mark.long
@@ -101,3 +102,39 @@ def test_a_lost_task_is_repeated_and_a_cancelled_job_leaves_none(on_ray: LiveSer
     assert on_ray.http.post(f"/v1/jobs/{job_id}/cancel").is_success
     assert finished(on_ray, job_id)["state"] == "cancelled"
     wait_for(lambda: not tasks_of(cluster))
+
+
+FULL_CLUSTER = """
+import ray
+from api.execution.job_share import JobShare
+from api.execution.ray_fan_out import RayFanOut
+from qat.progress import Progress
+
+def doubled(shared, given, report):
+    report(Progress(phase=f"doubling {given}"))
+    return shared + 2 * given
+
+ray.init(address="auto", log_to_driver=False)
+told = []
+share = JobShare(processors=3, gpus=0, memory_bytes=None, is_chosen=True)
+blocker = ray.remote(num_cpus=3)(lambda: __import__("time").sleep(3600))
+kept = blocker.remote()
+while ray.available_resources().get("CPU"):
+    pass
+found = dict(RayFanOut(share, 2, patience_seconds=0).map(doubled, 1, [1, 2], lambda *each: told.append(each)))
+assert found == {0: 3, 1: 5}, found
+assert [(number, progress.phase) for number, progress in told] == [(0, "doubling 1"), (1, "doubling 2")], told
+ray.cancel(kept, force=True)
+found = dict(RayFanOut(share, 2).map(doubled, 1, [1, 2], lambda *each: None))
+assert found == {0: 3, 1: 5}, found
+"""
+
+
+def test_where_no_task_can_begin_the_worker_computes_the_parts(cluster: RayCluster) -> None:
+    """Several sweeps may hold all processors of a cluster, and wait for tasks of their own."""
+    run = subprocess.run(
+        [sys.executable, "-c", FULL_CLUSTER],
+        env=os.environ | {"RAY_ADDRESS": cluster.address, "RAY_AUTH_MODE": "disabled", "PYTHONPATH": str(ROOT)},
+        cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
