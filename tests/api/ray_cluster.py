@@ -77,7 +77,7 @@ class RayCluster:
         """Start a further node of the cluster on this machine, and wait until its jobs can run there."""
         before = self._nodes()
         node = Node(self._start(f"--address=127.0.0.1:{self._head_port}", f"--num-cpus={processors}"))
-        self._wait(lambda: self._nodes() > before)
+        self._wait(lambda: bool(self._nodes() - before))
         return node
 
     def kill(self) -> None:
@@ -121,10 +121,11 @@ class RayCluster:
             assert time.monotonic() < give_up_at, (self.folder / "start.log").read_text()
             time.sleep(0.2)
 
-    def _nodes(self) -> int:
-        """Return the number of living nodes, as the dashboard knows them."""
+    def _nodes(self) -> set[str]:
+        """Return the identifiers of living nodes, as the dashboard knows them: it notices a lost node late."""
         answer = httpx.get(f"{self.url}/nodes?view=summary", headers=self._headers, timeout=10).raise_for_status()
-        return sum(each["raylet"]["state"] == "ALIVE" for each in answer.json()["data"]["summary"])
+        raylets = [each["raylet"] for each in answer.json()["data"]["summary"]]
+        return {each["nodeId"] for each in raylets if each["state"] == "ALIVE"}
 
     @property
     def address(self) -> str:
