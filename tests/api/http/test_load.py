@@ -81,6 +81,20 @@ def watched_health(service: LiveService) -> Iterator[Health]:
     assert statuses == {200}
 
 
+@contextmanager
+def asserted_health(service: LiveService) -> Iterator[Health]:
+    """Watch the health of a service, and check that 99 % of the answers come within half a second, or little more than
+    they take on this machine while the service does nothing: other programs may have the processors.
+    """
+    with watched_health(service) as without:
+        wait_until(lambda: len(without.seconds) >= 100)
+    with watched_health(service) as health:
+        yield health
+    print(f"healthz: p50 {health.slowest_of(0.5):.4f} s, p99 {health.slowest_of(0.99):.4f} s")
+    print(f"without: p50 {without.slowest_of(0.5):.4f} s, p99 {without.slowest_of(0.99):.4f} s")
+    assert health.slowest_of(0.99) < 0.5 + 3 * without.slowest_of(0.99), "0.1 s on a machine that does nothing else"
+
+
 def wait_until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
     give_up_at = time.monotonic() + seconds
     while not condition() and time.monotonic() < give_up_at:
@@ -217,7 +231,7 @@ def test_45_abandoned_fits_of_2000_convolutions(tmp_path: Path) -> None:
     with LiveService(tmp_path / "data") as service:
         network = service.upload_network(convolutions(2000))
         path = f"/v1/networks/{network}/fit"
-        with watched_health(service) as health:
+        with asserted_health(service) as health:
             connections = [
                 left_request(service, path, {"flash": "2MB", "ram": f"{3000 + n}", "time_limit_seconds": 1.0})
                 for n in range(45)
@@ -231,8 +245,6 @@ def test_45_abandoned_fits_of_2000_convolutions(tmp_path: Path) -> None:
             wait_until(lambda: load_of(service) == (0, 0))
             small = service.upload_network(tiny_json())
             assert service.http.post(f"/v1/networks/{small}/fit", json={"flash": "60kB", "ram": "9kB"}).is_success
-        print(f"healthz: p50 {health.slowest_of(0.5):.4f} s, p99 {health.slowest_of(0.99):.4f} s")
-        assert health.slowest_of(0.99) < 0.5, "0.1 s on a machine that does nothing else"
         assert service.end(signal.SIGTERM) == 0
 
 
@@ -244,7 +256,7 @@ def test_16_fits_of_a_network_of_51_megabytes_at_once(tmp_path: Path) -> None:
     assert len(content) > 40_000_000
     with LiveService(tmp_path / "data") as service:
         network = service.upload_network(content, "large.onnx")
-        with watched_health(service) as health, ThreadPoolExecutor(16) as executor:
+        with asserted_health(service), ThreadPoolExecutor(16) as executor:
 
             def fit(number: int) -> int:
                 question = {"flash": "20MB", "ram": f"{400 + number}kB", "time_limit_seconds": 20.0}
@@ -254,8 +266,6 @@ def test_16_fits_of_a_network_of_51_megabytes_at_once(tmp_path: Path) -> None:
             statuses = list(executor.map(fit, range(16)))
         assert statuses == [200] * 16
         assert resident_bytes(service.process.pid) < MAX_SERVICE_BYTES
-        print(f"healthz: p50 {health.slowest_of(0.5):.4f} s, p99 {health.slowest_of(0.99):.4f} s")
-        assert health.slowest_of(0.99) < 0.5, "0.1 s on a machine that does nothing else"
 
 
 @pytest.mark.long
@@ -273,14 +283,18 @@ def test_45_job_requests_on_a_large_dataset(tmp_path: Path) -> None:
         for file in (tmp_path / "data" / "datasets").iterdir():
             file.write_bytes(b"")  # who reads it fails
         request = {"network_id": network, "dataset": dataset, "flash": f"{MAX_BUDGET_BYTES}", "ram": "1MB"}
-        with watched_health(service) as health, ThreadPoolExecutor(45) as executor:
+        # One client for all: 45 of their own would keep this process, and its watch over the health, busy.
+        limits = httpx.Limits(max_connections=45)
+        with (
+            httpx.Client(base_url=service.url, timeout=120, limits=limits) as client,
+            asserted_health(service),
+            ThreadPoolExecutor(45) as executor,
+        ):
 
             def create(number: int) -> int:
-                wanted = request | {"training": {"seed": number}}
-                return httpx.post(f"{service.url}/v1/jobs", json=wanted, timeout=120).status_code
+                return client.post("/v1/jobs", json=request | {"training": {"seed": number}}).status_code
 
             statuses = set(executor.map(create, range(45)))
         assert statuses <= {202, 429}
         assert 202 in statuses
         assert resident_bytes(service.process.pid) < MAX_SERVICE_BYTES
-        assert health.slowest_of(0.99) < 0.5
