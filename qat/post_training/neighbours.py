@@ -123,12 +123,15 @@ class Neighbours:
     def nearest_within(self, rounded: Tensor, margin: float) -> Tensor:
         """Return the values nearest to the float weights that keep a margin from the values of other codes.
 
+        A weight beyond the outermost levels is clipped to them in any case: it stays there, unless it would move the
+        grid. Fixed weights are on the grid.
+
         Args:
             rounded: Weights on the grid, float32 [output channels, ...].
             margin: The margin, in steps of the grid, below 0.5.
 
-        What is beyond the outermost levels is clipped to them, and has no limit there, unless it would move the grid.
-        Fixed weights are on the grid.
+        Returns:
+            The values to store, float32 [output channels, ...].
         """
         levels = torch.round(rounded / self.scale)
         half = ON_GRID - margin

@@ -22,7 +22,7 @@ from starlette.routing import Route
 from api.http.security.connections import ConnectionLimits, connections_with, reserve_files
 from network.errors import RequestError
 from tests.api.http.security.raw_requests import connection, read_answer, request
-from tests.api.http.test_load import wait_until, watched_health
+from tests.api.http.test_load import asserted_health, wait_until
 from tests.api.live_service import LiveService
 
 HOST = {"Host": "localhost"}
@@ -289,9 +289,7 @@ def test_700_slow_connections_leave_the_service_usable(tmp_path: Path) -> None:
     """Each sends a byte a second, and comes back when it was closed."""
     reserve_files(1500)
     with LiveService(tmp_path / "data") as service:
-        with watched_health(service) as without:
-            time.sleep(5)
-        with watched_health(service) as health, ExitStack() as stack:
+        with asserted_health(service), ExitStack() as stack:
             clients: list[socket.socket | None] = [None] * 700
             stack.callback(close_all, clients)
             closed = 0
@@ -304,9 +302,7 @@ def test_700_slow_connections_leave_the_service_usable(tmp_path: Path) -> None:
                 assert httpx.get(f"{service.url}/healthz", timeout=10).status_code == 200
                 time.sleep(1)
             assert closed > 700, "the slow connections were not closed"
-        print(f"healthz: p50 {health.slowest_of(0.5):.4f} s, p99 {health.slowest_of(0.99):.4f} s, {closed} closed")
-        print(f"without: p50 {without.slowest_of(0.5):.4f} s, p99 {without.slowest_of(0.99):.4f} s")
-        assert health.slowest_of(0.99) < 0.5 + 3 * without.slowest_of(0.99)
+        print(f"{closed} connections were closed")
         with slow_connections(service.url, 700):
             began = time.monotonic()
             service.process.send_signal(signal.SIGTERM)
